@@ -1,0 +1,129 @@
+"""Child processes: training, generation and llama.cpp run in them, so that the parent stays light.
+
+A child dies with its parent, gets the parent's SIGINT and SIGTERM once (a second one kills it),
+and reports progress as JSON lines on its standard output; everything else it prints is logged.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from factory.errors import Interrupted
+
+PR_SET_PDEATHSIG = 1
+EVENT_PREFIX = "@factory "
+_libc = ctypes.CDLL(None, use_errno=True)
+
+# Nothing in a run may reach for the network on its own or phone home.
+QUIET_LIBRARIES = {
+    "UNSLOTH_DISABLE_STATISTICS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "warning",
+    "PYTHONUNBUFFERED": "1",
+    "PYTHONHASHSEED": "0",
+}
+
+
+def thread_environment(threads: int) -> dict[str, str]:
+    """Environment that pins every numeric library to `threads` threads."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+    return {**{name: str(threads) for name in names}, "OMP_WAIT_POLICY": "passive"}
+
+
+def emit(event: Mapping[str, Any]) -> None:
+    """In a child: report one event to the parent."""
+    print(EVENT_PREFIX + json.dumps(event, allow_nan=False), flush=True)
+
+
+def run(
+    command: Sequence[str],
+    *,
+    log: Path,
+    environment: Mapping[str, str],
+    cwd: Path | None = None,
+    on_event: Callable[[dict[str, Any]], None] | None = None,
+) -> int:
+    """Run `command` to its end and return its exit code (negative: killed by that signal).
+
+    Standard output and error are appended to `log`, except event lines, which go to `on_event`.
+    Raises Interrupted when this process was told to stop, after the child has ended.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as log_file:
+        process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env={**os.environ, **QUIET_LIBRARIES, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+        )
+        with process, _forwarded_signals(process) as received:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if line.startswith(EVENT_PREFIX.encode()):
+                    _deliver(line, on_event)
+                else:
+                    log_file.write(line)
+                    log_file.flush()
+            code = process.wait()
+    if received:
+        raise Interrupted(
+            f"stopped by {signal.Signals(received[0]).name}",
+            hint="run the same command again to go on from the last checkpoint",
+        )
+    return code
+
+
+def python(module: str, *arguments: str) -> list[str]:
+    """The command that runs `module` of this package in a fresh interpreter."""
+    return [sys.executable, "-m", module, *arguments]
+
+
+def tail(log: Path, lines: int = 12) -> str:
+    """The last lines of a log, for an error message."""
+    try:
+        text = log.read_bytes()[-16_384:].decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def _die_with_parent() -> None:
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _deliver(line: bytes, on_event: Callable[[dict[str, Any]], None] | None) -> None:
+    if on_event is not None:
+        on_event(json.loads(line[len(EVENT_PREFIX) :]))
+
+
+@contextmanager
+def _forwarded_signals(process: subprocess.Popen[bytes]) -> Iterator[list[int]]:
+    """Pass the first SIGINT/SIGTERM on to the child and kill it at the second."""
+    received: list[int] = []
+
+    def forward(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        group_signal = signal.SIGKILL if len(received) > 1 else signal.Signals(number)
+        if process.poll() is None:
+            os.killpg(process.pid, group_signal)
+
+    previous = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,298 @@
+"""training-config.json: every field, every default, and the errors for what is wrong in it.
+
+This is the only place that states a default. A section is a pydantic model with `extra="forbid"`;
+a field marked `gate()` is a threshold: changing it re-judges a stage without running it again.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from factory import storage
+from factory.errors import ConfigError, DataError, did_you_mean
+from factory.workspace import CONFIG_NAME
+
+QUANTIZATIONS = ("f16", "bf16", "q8_0", "q5_k_m", "q4_k_m")
+Quantization = Literal["f16", "bf16", "q8_0", "q5_k_m", "q4_k_m"]
+
+
+def gate(default: Any, **constraints: Any) -> Any:
+    """A field that only judges results: it is a threshold, not an input of the stage's work."""
+    return Field(default, json_schema_extra={"gate": True}, **constraints)
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class Section(BaseModel):
+    """A configuration section: unknown keys and NaN are errors."""
+
+    model_config = ConfigDict(
+        extra="forbid", allow_inf_nan=False, validate_assignment=True, protected_namespaces=()
+    )
+
+
+class Project(Section):
+    """Who the model is for; names the release."""
+
+    name: str = Field("my-model", min_length=1, max_length=200)
+    version: str = Field("0.1.0", pattern=r"^\d+\.\d+\.\d+$")
+    description: str = ""
+    allowed_paths: list[str] = Field(
+        default_factory=list,
+        description="Folders outside the workspace that this configuration may read.",
+    )
+
+
+class Model(Section):
+    """The base model: a folder in the workspace or a Hugging Face model id."""
+
+    name: str = Field("models/base", min_length=1)
+    revision: str | None = Field(None, description="Commit of a Hugging Face model id.")
+    max_seq_length: int = Field(2048, ge=16)
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] | None = None
+    load_in_4bit: bool = False
+
+
+class Lora(Section):
+    """LoRA adapter, in PEFT's names."""
+
+    r: int = Field(16, ge=1)
+    lora_alpha: int = Field(32, ge=1)
+    lora_dropout: float = Field(0.0, ge=0, lt=1)
+    target_modules: list[str] | Literal["all-linear"] = Field(
+        default=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    )
+    bias: Literal["none", "all", "lora_only"] = "none"
+    use_gradient_checkpointing: bool | Literal["unsloth"] = "unsloth"
+    random_state: int = 3407
+    use_rslora: bool = False
+    finetune_vision_layers: bool = False
+    finetune_language_layers: bool = True
+    finetune_attention_modules: bool = True
+    finetune_mlp_modules: bool = True
+
+
+class Training(Section):
+    """The SFT run, in the names of transformers' TrainingArguments."""
+
+    per_device_train_batch_size: int = Field(2, ge=1)
+    gradient_accumulation_steps: int = Field(4, ge=1)
+    warmup_steps: int = Field(5, ge=0)
+    max_steps: int | None = Field(None, ge=1, description="null: train by epochs.")
+    num_train_epochs: float = Field(3, gt=0)
+    learning_rate: float = Field(2e-4, gt=0)
+    fp16: bool | None = Field(None, description="null: decided by the hardware.")
+    bf16: bool | None = Field(None, description="null: decided by the hardware.")
+    logging_steps: int = Field(1, ge=1)
+    save_steps: int = Field(50, ge=1)
+    save_total_limit: int = Field(3, ge=1)
+    eval_steps: int | None = Field(None, ge=1, description="null: at the end of each epoch.")
+    optim: str = "adamw_8bit"
+    weight_decay: float = Field(0.01, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    lr_scheduler_type: str = "linear"
+    group_by_length: bool = True
+    seed: int = Field(3407, ge=0)
+    num_threads: int | None = Field(None, ge=1, description="null: by the size of the model.")
+    output_dir: str = "models/checkpoints/trainer"
+
+
+class Dataset(Section):
+    """Raw examples in, splits out."""
+
+    sources: Annotated[list[str], BeforeValidator(_as_list)] = Field(default=["data/raw"])
+    format: str = Field("auto", description="The row format of all sources, or auto.")
+    path: str = "data/splits/train.jsonl"
+    validation_path: str = "data/splits/val.jsonl"
+    test_path: str = "data/splits/test.jsonl"
+    chat_template: str | None = Field(None, description="null: the model's own template.")
+    num_proc: int | None = Field(None, ge=1, description="null: as many as the cores.")
+    split_ratios: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    seed: int = Field(3407, ge=0)
+    min_samples: int = gate(100, ge=1)
+    recommended_samples: int = gate(1000, ge=1)
+    max_rejected_share: float = gate(0.5, ge=0, le=1)
+    max_line_bytes: int = Field(16 * 1024 * 1024, ge=1024)
+
+
+class Evaluation(Section):
+    """How baseline and fine-tuned model are measured, and what opens the gate to export."""
+
+    metric: Literal["auto", "exact_match", "tool_accuracy", "parameter_f1", "loss"] = gate(
+        "auto", description="auto: exact_match where rows call tools or have an answer, else loss."
+    )
+    min_improvement: float = gate(0.0)
+    min_rows: int = gate(20, ge=1, description="Fewer test rows than this prove nothing.")
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    bootstrap_samples: int = Field(10_000, ge=100)
+    max_new_tokens: int = Field(256, ge=1)
+    batch_size: int = Field(32, ge=1)
+    max_samples: int | None = Field(None, ge=1, description="A seeded sample of the test rows.")
+    turns: Literal["all", "last"] = Field("all", description="Assistant turns asked of each row.")
+    answer_pattern: str | None = Field(
+        None, description="Regular expression whose group 1 is the answer in a text turn."
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    seed: int = Field(3407, ge=0)
+
+
+class Save(Section):
+    """What training leaves behind and what is released."""
+
+    lora_path: str = "models/checkpoints/lora"
+    merged_path: str = "models/checkpoints/merged"
+    gguf_path: str = "models/quantized"
+    gguf_quantization: Annotated[
+        list[Annotated[Quantization, BeforeValidator(_lower)]], BeforeValidator(_as_list)
+    ] = Field(default=["q8_0"], min_length=1)
+    max_gguf_row_difference: int = gate(
+        1, ge=0, description="Test rows by which a GGUF may score below the adapter."
+    )
+    push_to_hub: bool = False
+    hub_model_id: str | None = None
+
+
+class Tracking(Section):
+    """Where training curves go besides the status file."""
+
+    report_to: list[Literal["tensorboard", "wandb", "trackio", "mlflow"]] = Field(
+        default_factory=list
+    )
+    run_name: str | None = None
+
+
+class Wandb(Section):
+    """The seed's switch for Weights & Biases; same as tracking.report_to = ["wandb"]."""
+
+    enabled: bool = False
+    project: str | None = None
+    run_name: str | None = None
+
+
+class Config(Section):
+    """The whole of training-config.json."""
+
+    schema_: str | None = Field(None, alias="$schema")
+    project: Project = Field(default_factory=Project)
+    model: Model = Field(default_factory=Model)
+    lora: Lora = Field(default_factory=Lora)
+    training: Training = Field(default_factory=Training)
+    dataset: Dataset = Field(default_factory=Dataset)
+    evaluation: Evaluation = Field(default_factory=Evaluation)
+    save: Save = Field(default_factory=Save)
+    tracking: Tracking = Field(default_factory=Tracking)
+    wandb: Wandb = Field(default_factory=Wandb)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of training-config.json."""
+    schema = Config.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def load(path: Path, overrides: list[str] | None = None) -> Config:
+    """Read a configuration file, apply `section.key=value` overrides, validate.
+
+    Raises ConfigError naming the file, the field and the nearest right name.
+    """
+    if not path.exists():
+        raise ConfigError(
+            "no configuration here",
+            where=str(path),
+            hint="make a workspace with: python -m factory init DIR",
+        )
+    try:
+        values = storage.read_json(path)
+    except DataError as error:
+        raise ConfigError(error.message, where=error.where) from None
+    if not isinstance(values, dict):
+        raise ConfigError("must be a JSON object", where=str(path))
+    for override in overrides or []:
+        _apply_override(values, override)
+    return validate(values, where=str(path))
+
+
+def validate(values: dict[str, Any], *, where: str = CONFIG_NAME) -> Config:
+    """Turn plain values into a Config; ConfigError lists every fault, one a line."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        faults = [_explain(fault) for fault in error.errors()]
+    raise ConfigError("; ".join(faults), where=where, hint="python -m factory schema lists the fields")
+
+
+def _apply_override(values: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise ConfigError(
+            f"{override!r} is not KEY=VALUE", where="--set", hint="e.g. --set training.max_steps=60"
+        )
+    *parents, last = key.strip().split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"{parent!r} has no fields", where=f"--set {key}")
+    values[last] = _parse_value(text)
+
+
+def _parse_value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _explain(fault: Any) -> str:
+    place = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        name = str(fault["loc"][-1])
+        return f"{place}: unknown field{did_you_mean(name, _siblings(fault['loc'][:-1]))}"
+    given = repr(fault["input"])
+    given = given if len(given) <= 60 else given[:57] + "..."
+    return f"{place}: {fault['msg']} (got {given})"
+
+
+def _siblings(location: tuple[Any, ...]) -> list[str]:
+    """The field names of the section at `location`."""
+    section: Any = Config
+    for part in location:
+        field: FieldInfo | None = section.model_fields.get(part)
+        section = field.annotation if field else Config
+    return list(section.model_fields)
+
+
+def thresholds(config: Config, section: str) -> dict[str, Any]:
+    """The gate fields of one section, by dotted name."""
+    return {
+        f"{section}.{name}": value
+        for name, value in getattr(config, section).model_dump(mode="json").items()
+        if _is_gate(type(getattr(config, section)).model_fields[name])
+    }
+
+
+def settings(config: Config, *names: str) -> dict[str, Any]:
+    """The work-relevant values of sections (`lora`) or single fields (`model.name`), by name."""
+    found: dict[str, Any] = {}
+    for name in names:
+        section_name, _, field = name.partition(".")
+        section = getattr(config, section_name)
+        for key, value in section.model_dump(mode="json").items():
+            if field in ("", key) and not _is_gate(type(section).model_fields[key]):
+                found[f"{section_name}.{key}"] = value
+    return found
+
+
+def _is_gate(field: FieldInfo) -> bool:
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get("gate"))

@@ -1,0 +1,30 @@
+"""What every stage is given: the workspace, the validated configuration, the console."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from factory import storage
+from factory.config import Config
+from factory.console import Console
+from factory.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Context:
+    """The surroundings of one run."""
+
+    workspace: Workspace
+    config: Config
+    console: Console
+
+    def path(self, field: str) -> Path:
+        """The configured path `section.key`, resolved and proven to be inside the workspace."""
+        section, _, key = field.partition(".")
+        return self.resolve(getattr(getattr(self.config, section), key), field=field)
+
+    def resolve(self, value: str, *, field: str) -> Path:
+        """Resolve one configured path; ConfigError when it leads outside what is allowed."""
+        allowed = tuple(Path(folder) for folder in self.config.project.allowed_paths)
+        return storage.inside(self.workspace.root, value, field=field, allowed=allowed)
