@@ -13,11 +13,12 @@ from factory.workspace import Workspace
 
 @dataclass(frozen=True)
 class Context:
-    """The surroundings of one run."""
+    """The surroundings of one run. `force`: redo the work, take over nothing half-done."""
 
     workspace: Workspace
     config: Config
     console: Console
+    force: bool = False
 
     def path(self, field: str) -> Path:
         """The configured path `section.key`, resolved and proven to be inside the workspace."""

@@ -1,0 +1,74 @@
+"""`factory next`: the one next action, for an agent or a person who asks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from factory import ledger, pipeline, runner
+from factory.artifacts import Check
+from factory.context import Context
+from factory.errors import StaleInput
+from factory.pipeline import Stage
+
+REMEDIES = {
+    "format": "look at data/rejects.jsonl and metrics/dataset.json, mend or add data in data/raw",
+    "baseline": "look at metrics/baseline.json",
+    "finetune": "look at logs/training.log and metrics/training-stats.json",
+    "evaluate": "look at metrics/predictions/evaluation.jsonl; add data or train longer",
+    "export": "look at the release folder and metrics/evaluation.json",
+}
+
+
+def next_action(context: Context) -> dict[str, Any]:
+    """The first stage that is not done or not open, with the command that moves it on.
+
+    Keys: stage, action (`run`, `mend`, `done`), command (None when done), why, needs_person.
+    """
+    for stage in pipeline.STAGES:
+        action = _action(context, stage)
+        if action is not None:
+            return action
+    return {
+        "stage": None,
+        "action": "done",
+        "command": None,
+        "why": f"every gate is open; the release is {_release(context)}",
+        "needs_person": False,
+    }
+
+
+def _action(context: Context, stage: Stage) -> dict[str, Any] | None:
+    command = f"python -m factory run {stage.name}"
+    try:
+        reason = runner.stale_reason(context, stage)
+        gate = ledger.read_gate(context.workspace, stage.name)
+    except StaleInput as error:
+        reason, gate = error.message, None
+    if reason is not None or gate is None:
+        return {
+            "stage": stage.name,
+            "action": "run",
+            "command": command,
+            "why": reason,
+            "needs_person": False,
+        }
+    closed = [check for check in gate.checks if check.closed]
+    if gate.status == "failed":
+        return _mend(stage, command, closed)
+    return None
+
+
+def _mend(stage: Stage, command: str, closed: list[Check]) -> dict[str, Any]:
+    """A closed gate is mended at its cause; to waive it is a person's decision, never an agent's."""
+    return {
+        "stage": stage.name,
+        "action": "mend",
+        "command": command,
+        "why": "; ".join(f"{check.id}: {check.why}" for check in closed) or "nothing was checked",
+        "mend": REMEDIES[stage.name],
+        "needs_person": True,
+    }
+
+
+def _release(context: Context) -> str:
+    return context.workspace.relative(pipeline.release_folder(context))

@@ -1,0 +1,109 @@
+"""The model that everything starts from: a folder in the workspace or a Hugging Face id."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from factory import storage
+from factory.context import Context
+from factory.errors import ConfigError, DataError, FactoryError
+
+HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$", re.ASCII)
+TOKENIZER_FILES = (
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "merges.txt",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "vocab.json",
+)
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """Where the base model lies and which revision it is."""
+
+    name: str
+    revision: str | None
+    folder: Path
+
+    def files(self) -> dict[str, Path]:
+        """Name -> real path of every file of the model (a hub cache links into its blobs)."""
+        return {
+            f"{self.name}/{path.relative_to(self.folder).as_posix()}": path.resolve()
+            for path in storage.list_files(self.folder)
+        }
+
+    def tokenizer_files(self) -> dict[str, Path]:
+        """Only what decides how text becomes tokens."""
+        return {
+            name: path for name, path in self.files().items() if Path(name).name in TOKENIZER_FILES
+        }
+
+
+def resolve(context: Context) -> BaseModel:
+    """Find `model.name`; ConfigError when it is neither a model folder nor a hub id we can get."""
+    name = context.config.model.name
+    if "\0" not in name and len(name) < 4096:
+        folder = context.workspace.root / name
+        if folder.is_dir():
+            return _local(context, name)
+    if HUB_ID.match(name) and not name.startswith("models/"):
+        return _from_hub(name, context.config.model.revision)
+    raise ConfigError(
+        f"{name!r} is neither a folder here nor a Hugging Face model id",
+        where="model.name",
+        hint="use models/base (the built-in tiny model), a folder of the workspace, or OWNER/NAME",
+    )
+
+
+def _local(context: Context, name: str) -> BaseModel:
+    folder = context.resolve(name, field="model.name")
+    _require_safe_model(folder, name)
+    return BaseModel(name=name.rstrip("/"), revision=None, folder=folder)
+
+
+def _from_hub(name: str, revision: str | None) -> BaseModel:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    wanted = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
+    try:
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        raise ConfigError(
+            f"{name!r} cannot be had: {str(error).splitlines()[0]}",
+            where="model.name",
+            hint="check the id, the network, HF_TOKEN for gated models, or use models/base",
+        ) from None
+    _require_safe_model(folder, name)
+    return BaseModel(name=name, revision=folder.name, folder=folder)
+
+
+def _require_safe_model(folder: Path, name: str) -> None:
+    """Refuse a folder that is no model, or one that would run code when it is loaded."""
+    try:
+        configuration = storage.read_json((folder / "config.json").resolve())
+    except DataError as error:
+        raise ConfigError(
+            f"{name!r} holds no usable config.json ({error.message})", where="model.name"
+        ) from None
+    if not isinstance(configuration, dict):
+        raise ConfigError(f"{name!r}: config.json is not an object", where="model.name")
+    if "auto_map" in configuration:
+        raise FactoryError(
+            f"{name!r} brings its own Python code (auto_map in config.json)",
+            where="model.name",
+            hint="such code is never run; use a model that transformers itself supports",
+        )
+    if not any(folder.glob("*.safetensors")):
+        raise ConfigError(
+            f"{name!r} holds no *.safetensors weights",
+            where="model.name",
+            hint="pickled weights (.bin, .pt) are refused: convert them to safetensors",
+        )

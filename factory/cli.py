@@ -1,0 +1,304 @@
+"""The command line: `python -m factory COMMAND`, exit codes, errors as one message.
+
+Nothing heavy is imported here; each command imports what it needs when it is called.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from factory import __version__
+from factory.errors import ConfigError, FactoryError, did_you_mean
+
+if TYPE_CHECKING:
+    from factory.context import Context
+    from factory.runner import Outcome, Verdict
+
+STAGE_NAMES = ("format", "baseline", "finetune", "evaluate", "export", "all")
+EPILOG = """\
+exit codes: 0 ok, 1 failure, 2 usage or configuration, 3 gate closed,
+            4 inputs stale or tampered, 5 locked by another run, 130 interrupted
+"""
+
+
+class UsageError(ConfigError):
+    """A command line that argparse does not accept."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with did-you-mean, and errors raised instead of printed."""
+
+    def error(self, message: str) -> NoReturn:
+        """Turn argparse's complaint into a UsageError with the nearest right word."""
+        raise UsageError(message + self._suggestion(message), hint=f"help: {self.prog} --help")
+
+    def _suggestion(self, message: str) -> str:
+        if "invalid choice: '" in message:
+            word = message.split("invalid choice: '")[1].split("'")[0]
+            for action in self._actions:
+                if action.choices and word not in action.choices:
+                    return did_you_mean(word, map(str, action.choices))
+        if message.startswith("unrecognized arguments: "):
+            word = message.removeprefix("unrecognized arguments: ").split()[0]
+            return did_you_mean(word, self._options())
+        return ""
+
+    def _options(self) -> set[str]:
+        """Every option of this parser and of the commands below it."""
+        found: set[str] = set()
+        for action in self._actions:
+            found.update(action.option_strings)
+            if isinstance(action, argparse._SubParsersAction):
+                for command in action.choices.values():
+                    found |= command._options()
+        return found
+
+
+def build_parser() -> Parser:
+    """The whole command line."""
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument(
+        "-C",
+        dest="workspace",
+        metavar="DIR",
+        default=argparse.SUPPRESS,
+        help="work in this workspace instead of the current folder",
+    )
+    shared.add_argument(
+        "--json",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="print one JSON document on standard output, everything else on standard error",
+    )
+    parser = Parser(
+        prog="factory",
+        description="Raw examples in, a specialised model out, with proof that it beats its base.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[shared],
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"factory {__version__}")
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, parser_class=Parser
+    )
+
+    def add(name: str, summary: str, function: Callable[[argparse.Namespace], int]) -> Parser:
+        command: Parser = commands.add_parser(
+            name, help=summary, description=summary, parents=[shared], allow_abbrev=False
+        )
+        command.set_defaults(function=function)
+        return command
+
+    _add_run(add("run", "run a stage, or all of them", _run))
+    add("status", "where the workflow and the training stand", _status)
+    check = add("check", "hash every artifact again and read every gate (for CI)", _check)
+    check.add_argument("stage", nargs="?", choices=STAGE_NAMES, default="all")
+    add("next", "the one next action, its exact command and why", _next)
+    _add_init(add("init", "make a workspace", _init))
+    schema = add("schema", "print a JSON Schema", _schema)
+    schema.add_argument(
+        "name", nargs="?", default="training-config", help="which (default: training-config)"
+    )
+    return parser
+
+
+def _add_run(run: Parser) -> None:
+    run.add_argument("stage", choices=STAGE_NAMES, help="which stage")
+    run.add_argument("--force", action="store_true", help="run even if nothing changed")
+    run.add_argument("--dry-run", action="store_true", help="say what would run; write nothing")
+    run.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="override one configuration value, e.g. training.learning_rate=1e-4",
+    )
+    run.add_argument(
+        "--waive",
+        metavar="GATE",
+        action="append",
+        default=[],
+        help="pass this closed gate check; needs --reason; kept for ever",
+    )
+    run.add_argument("--reason", metavar="TEXT", help="why the waived check may be passed")
+
+
+def _add_init(init: Parser) -> None:
+    init.add_argument("folder", metavar="DIR", help="the folder to make (or an empty one)")
+    init.add_argument("--demo", action="store_true", help="with the demo's data and settings")
+    init.add_argument(
+        "--data",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="copy this file of raw examples into data/raw (repeatable)",
+    )
+    init.add_argument("--name", help="project.name (default: the folder's name)")
+    init.add_argument("--model", help="model.name (default: models/base, the built-in tiny one)")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command line and return its exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        options = build_parser().parse_args(words)
+        return int(options.function(options))
+    except FactoryError as error:
+        return _fail(error, as_json="--json" in words)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader (`| head`) has gone; there is nobody left to tell.
+        sys.stderr.close()
+        return 1
+
+
+def _fail(error: FactoryError, *, as_json: bool) -> int:
+    if as_json:
+        _print_json(error.as_json())
+    print(f"error: {error}", file=sys.stderr)
+    return error.exit_code
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _wants_json(options: argparse.Namespace) -> bool:
+    return bool(getattr(options, "json", False))
+
+
+def _root(options: argparse.Namespace) -> Path:
+    root = Path(getattr(options, "workspace", "."))
+    if not root.is_dir():
+        raise ConfigError("no such folder", where=f"-C {root}")
+    return root
+
+
+def _context(options: argparse.Namespace) -> Context:
+    from factory import config
+    from factory.console import Console
+    from factory.context import Context
+    from factory.workspace import Workspace
+
+    workspace = Workspace(_root(options))
+    return Context(
+        workspace=workspace,
+        config=config.load(workspace.config_path, getattr(options, "overrides", [])),
+        console=Console(json_mode=_wants_json(options)),
+        force=getattr(options, "force", False),
+    )
+
+
+def _stages(name: str) -> list[str]:
+    return list(STAGE_NAMES[:-1]) if name == "all" else [name]
+
+
+def _run(options: argparse.Namespace) -> int:
+    from factory import runner
+
+    if options.waive and not (options.reason or "").strip():
+        raise UsageError("--waive needs --reason TEXT", hint="say who answers for it and why")
+    if options.reason and not options.waive:
+        raise UsageError("--reason needs --waive GATE")
+    waivers = [runner.Waive(name, options.reason) for name in options.waive]
+    context = _context(options)
+    outcomes = runner.run(context, _stages(options.stage), waivers=waivers, dry_run=options.dry_run)
+    if _wants_json(options):
+        _print_json({"stages": [outcome.as_json() for outcome in outcomes]})
+    else:
+        _show_outcomes(context, outcomes)
+    return 0
+
+
+def _show_outcomes(context: Context, outcomes: list[Outcome]) -> None:
+    if len(outcomes) == 1 and outcomes[0].action == "skipped":
+        return
+    context.console.table(
+        ["stage", "action", "gate", "seconds", "why"],
+        [
+            [outcome.stage, outcome.action, outcome.status, round(outcome.seconds, 1), outcome.reason]
+            for outcome in outcomes
+        ],
+    )
+
+
+def _check(options: argparse.Namespace) -> int:
+    from factory import runner
+
+    context = _context(options)
+    verdicts = runner.check(context, _stages(options.stage))
+    if _wants_json(options):
+        _print_json({"stages": [verdict.as_json() for verdict in verdicts]})
+    else:
+        context.console.table(
+            ["stage", "result", "problem"],
+            [[verdict.stage, verdict.kind, verdict.problem or ""] for verdict in verdicts],
+        )
+    return _check_code(verdicts)
+
+
+def _check_code(verdicts: list[Verdict]) -> int:
+    """4 outweighs 3: a tampered file says more than a closed gate."""
+    kinds = {verdict.kind for verdict in verdicts}
+    if "stale" in kinds:
+        return 4
+    return 3 if kinds & {"closed", "missing"} else 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    from factory import overview
+    from factory.console import Console
+    from factory.workspace import Workspace
+
+    summary = overview.summarise(Workspace(_root(options)))
+    if _wants_json(options):
+        _print_json(summary)
+    else:
+        overview.show(summary, Console())
+    return 0
+
+
+def _next(options: argparse.Namespace) -> int:
+    from factory import advice
+
+    action = advice.next_action(_context(options))
+    if _wants_json(options):
+        _print_json(action)
+    else:
+        print(f"{action['command'] or 'nothing to do'}\n  because {action['why']}")
+    return 0
+
+
+def _init(options: argparse.Namespace) -> int:
+    from factory import init
+
+    made = init.make(
+        Path(options.folder),
+        demo=options.demo,
+        data=[Path(path) for path in options.data],
+        name=options.name,
+        model=options.model,
+    )
+    if _wants_json(options):
+        _print_json(made)
+    else:
+        print(f"workspace: {made['workspace']}")
+        for command in made["next"]:
+            print(f"  {command}")
+    return 0
+
+
+def _schema(options: argparse.Namespace) -> int:
+    from factory import schemas
+
+    _print_json(schemas.schema(options.name))
+    return 0

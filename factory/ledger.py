@@ -1,0 +1,99 @@
+"""The tamper-evident chain: gate files, and the file hashes in them.
+
+A gate file is the only record that a stage is done. It carries the hash of every file that the
+stage read and wrote and a seal over itself, so that one changed byte anywhere is found.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from factory import storage
+from factory.artifacts import FileRecord, GateFile
+from factory.errors import DataError, StaleInput
+from factory.workspace import Workspace
+
+SEAL = "seal"
+
+
+def record(path: Path) -> FileRecord:
+    """Hash one file and note which inode it was; DataError if it is not a regular file."""
+    sha256 = storage.sha256_file(path)
+    status = os.stat(path)
+    return FileRecord(
+        sha256=sha256,
+        size=status.st_size,
+        mtime_ns=status.st_mtime_ns,
+        ctime_ns=status.st_ctime_ns,
+        inode=status.st_ino,
+    )
+
+
+def record_all(files: Mapping[str, Path]) -> dict[str, FileRecord]:
+    """Hash every file, by name."""
+    return {name: record(path) for name, path in sorted(files.items())}
+
+
+def untouched(path: Path, known: FileRecord) -> bool:
+    """Whether `path` is the very inode that was recorded, unchanged; reads no content."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return False
+    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino) == (
+        known.size,
+        known.mtime_ns,
+        known.ctime_ns,
+        known.inode,
+    )
+
+
+def difference(
+    files: Mapping[str, Path], known: Mapping[str, FileRecord], *, trust_inode: bool
+) -> str | None:
+    """Say how `files` differ from what was recorded, or None.
+
+    `trust_inode` takes an untouched inode for unchanged content (cheap); without it every byte is
+    hashed again.
+    """
+    for name in sorted(set(known) | set(files)):
+        if name not in files:
+            return f"{name} is gone"
+        if name not in known:
+            return f"{name} is new"
+        if trust_inode and untouched(files[name], known[name]):
+            continue
+        try:
+            if storage.sha256_file(files[name]) != known[name].sha256:
+                return f"{name} has changed"
+        except DataError as error:
+            return f"{name}: {error.message}"
+    return None
+
+
+def read_gate(workspace: Workspace, stage: str) -> GateFile | None:
+    """The gate file of `stage`, or None; StaleInput if it is damaged or was edited."""
+    path = workspace.gate_path(stage)
+    if not path.exists():
+        return None
+    hint = f"run the stage again: python -m factory run {stage}"
+    try:
+        values = storage.read_json(path)
+    except DataError as error:
+        raise StaleInput(error.message, where=error.where, hint=hint) from None
+    if not isinstance(values, dict) or values.pop(SEAL, None) != storage.sha256_json(values):
+        raise StaleInput("the gate file was changed after it was written", where=str(path), hint=hint)
+    return GateFile.model_validate(values)
+
+
+def write_gate(workspace: Workspace, gate: GateFile) -> None:
+    """Write a gate file with its seal: the last act of a stage."""
+    values: dict[str, Any] = gate.model_dump(mode="json")
+    storage.write_json(
+        workspace.gate_path(gate.stage), {**values, SEAL: storage.sha256_json(values)}
+    )
+
+
