@@ -59,7 +59,7 @@ def _action(context: Context, stage: Stage) -> dict[str, Any] | None:
 
 
 def _mend(stage: Stage, command: str, closed: list[Check]) -> dict[str, Any]:
-    """A closed gate is mended at its cause; to waive it is a person's decision, never an agent's."""
+    """A closed gate is mended at its cause; only a person may waive it, never an agent."""
     return {
         "stage": stage.name,
         "action": "mend",

@@ -166,6 +166,7 @@ class Metrics(Artifact):
     parameter_precision: float | None
     parameter_recall: float | None
     parameter_f1: float | None
+    text_match: float | None
     loss: float | None
     perplexity: float | None
     invalid_calls: int = Field(description="Generated turns whose tool call could not be parsed.")
@@ -206,6 +207,7 @@ class EvaluationReport(Artifact):
     metrics: Metrics
     per_tool: dict[str, Metrics]
     per_tag: dict[str, dict[str, Metrics]]
+    prompts_tokenized_differently: int = 0
     predictions: str
     predictions_sha256: str
     adapter_sha256: str | None = None

@@ -121,7 +121,9 @@ def _forwarded_signals(process: subprocess.Popen[bytes]) -> Iterator[list[int]]:
         if process.poll() is None:
             os.killpg(process.pid, group_signal)
 
-    previous = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {
+        number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield received
     finally:

@@ -61,7 +61,7 @@ class Parser(argparse.ArgumentParser):
 
 def build_parser() -> Parser:
     """The whole command line."""
-    shared = argparse.ArgumentParser(add_help=False)
+    shared = Parser(add_help=False)
     shared.add_argument(
         "-C",
         dest="workspace",
@@ -225,7 +225,13 @@ def _show_outcomes(context: Context, outcomes: list[Outcome]) -> None:
     context.console.table(
         ["stage", "action", "gate", "seconds", "why"],
         [
-            [outcome.stage, outcome.action, outcome.status, round(outcome.seconds, 1), outcome.reason]
+            [
+                outcome.stage,
+                outcome.action,
+                outcome.status,
+                round(outcome.seconds, 1),
+                outcome.reason,
+            ]
             for outcome in outcomes
         ],
     )

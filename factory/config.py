@@ -129,7 +129,9 @@ class Dataset(Section):
 class Evaluation(Section):
     """How baseline and fine-tuned model are measured, and what opens the gate to export."""
 
-    metric: Literal["auto", "exact_match", "tool_accuracy", "parameter_f1", "loss"] = gate(
+    metric: Literal[
+        "auto", "exact_match", "tool_accuracy", "parameter_f1", "text_match", "loss"
+    ] = gate(
         "auto", description="auto: exact_match where rows call tools or have an answer, else loss."
     )
     min_improvement: float = gate(0.0)
@@ -184,15 +186,15 @@ class Config(Section):
     """The whole of training-config.json."""
 
     schema_: str | None = Field(None, alias="$schema")
-    project: Project = Field(default_factory=Project)
-    model: Model = Field(default_factory=Model)
-    lora: Lora = Field(default_factory=Lora)
-    training: Training = Field(default_factory=Training)
-    dataset: Dataset = Field(default_factory=Dataset)
-    evaluation: Evaluation = Field(default_factory=Evaluation)
-    save: Save = Field(default_factory=Save)
-    tracking: Tracking = Field(default_factory=Tracking)
-    wandb: Wandb = Field(default_factory=Wandb)
+    project: Project = Project()
+    model: Model = Model()
+    lora: Lora = Lora()
+    training: Training = Training()
+    dataset: Dataset = Dataset()
+    evaluation: Evaluation = Evaluation()
+    save: Save = Save()
+    tracking: Tracking = Tracking()
+    wandb: Wandb = Wandb()
 
 
 def json_schema() -> dict[str, Any]:
@@ -229,7 +231,9 @@ def validate(values: dict[str, Any], *, where: str = CONFIG_NAME) -> Config:
         return Config.model_validate(values)
     except ValidationError as error:
         faults = [_explain(fault) for fault in error.errors()]
-    raise ConfigError("; ".join(faults), where=where, hint="python -m factory schema lists the fields")
+    raise ConfigError(
+        "; ".join(faults), where=where, hint="python -m factory schema lists the fields"
+    )
 
 
 def _apply_override(values: dict[str, Any], override: str) -> None:

@@ -56,7 +56,9 @@ def _configuration(
     values: dict[str, Any] = (
         storage.read_json(demo_root() / CONFIG_NAME)
         if demo
-        else config.Config().model_dump(mode="json", by_alias=True, include=set(WRITTEN_SECTIONS))
+        else config.validate({}).model_dump(
+            mode="json", by_alias=True, include=set(WRITTEN_SECTIONS)
+        )
     )
     if name or not demo:
         values.setdefault("project", {})["name"] = name or folder.resolve().name

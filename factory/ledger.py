@@ -85,7 +85,9 @@ def read_gate(workspace: Workspace, stage: str) -> GateFile | None:
     except DataError as error:
         raise StaleInput(error.message, where=error.where, hint=hint) from None
     if not isinstance(values, dict) or values.pop(SEAL, None) != storage.sha256_json(values):
-        raise StaleInput("the gate file was changed after it was written", where=str(path), hint=hint)
+        raise StaleInput(
+            "the gate file was changed after it was written", where=str(path), hint=hint
+        )
     return GateFile.model_validate(values)
 
 
@@ -95,5 +97,3 @@ def write_gate(workspace: Workspace, gate: GateFile) -> None:
     storage.write_json(
         workspace.gate_path(gate.stage), {**values, SEAL: storage.sha256_json(values)}
     )
-
-

@@ -73,12 +73,16 @@ def _base_and_train(context: Context) -> Files:
 
 def gguf_file(context: Context, quantization: str) -> Path:
     """Where the GGUF of one quantization lies."""
-    return context.path("save.gguf_path") / f"{slug(context.config.project.name)}-{quantization}.gguf"
+    return (
+        context.path("save.gguf_path") / f"{slug(context.config.project.name)}-{quantization}.gguf"
+    )
 
 
 def slug(name: str) -> str:
     """A file-name-safe form of a project name: letters, digits, dot, dash, underscore."""
-    safe = "".join(character if character.isalnum() or character in "._" else "-" for character in name)
+    safe = "".join(
+        character if character.isalnum() or character in "._" else "-" for character in name
+    )
     return "-".join(part for part in safe.strip("-._").split("-") if part)[:80] or "model"
 
 

@@ -173,7 +173,7 @@ def _changed_setting(old: dict[str, Any], new: dict[str, Any]) -> str | None:
 
 
 def _require_open_gates(context: Context, stage: Stage, waivers: list[Waive]) -> None:
-    """Every earlier stage is done, unchanged, and its gate open; what `stage` reads is re-hashed."""
+    """Every earlier stage is done, unchanged and open; what `stage` reads is hashed again."""
     written: dict[str, Any] = {}
     for earlier in pipeline.before(stage):
         if not context.workspace.gate_path(earlier.name).exists():

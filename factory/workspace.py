@@ -38,7 +38,9 @@ class Workspace:
 
     def relative(self, path: Path) -> str:
         """`path` as artifacts name it: relative to the root where it is inside."""
-        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+        return (
+            path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+        )
 
     def gate_path(self, stage: str) -> Path:
         """Where the gate file of `stage` lives."""

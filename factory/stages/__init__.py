@@ -1,0 +1,1 @@
+"""The five stages: each module offers `run(context)` and `judge(context)`."""
