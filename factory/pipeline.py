@@ -42,9 +42,15 @@ def _named(context: Context, *paths: Path) -> Files:
 
 
 def _raw(context: Context) -> Files:
-    from factory.data.sources import source_files
+    from factory.data import sources
 
-    return _named(context, *source_files(context)) | base_model.resolve(context).tokenizer_files()
+    found = sources.find(
+        context.config.dataset.sources,
+        resolve=lambda source: context.resolve(source, field="dataset.sources"),
+        name=context.workspace.relative,
+    )
+    raw = {source.name: source.path for source in found}
+    return raw | base_model.resolve(context).tokenizer_files()
 
 
 def _splits(context: Context, *names: str) -> Files:

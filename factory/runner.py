@@ -58,18 +58,19 @@ def run(
     stages = [pipeline.find(name) for name in names]
     if dry_run:
         return _plan(context, stages)
+    _require_known_stage(waivers)
     with context.workspace.lock():
         outcomes: list[Outcome] = []
         for stage in stages:
             outcomes.append(_advance(context, stage, waivers))
-        _require_used(waivers, outcomes)
+        _require_known_check(context, waivers, outcomes)
         return outcomes
 
 
 def _advance(context: Context, stage: Stage, waivers: list[Waive]) -> Outcome:
     """Bring one stage up to date; its own gate has to be open afterwards."""
     _require_open_gates(context, stage, waivers)
-    reason = "--force" if context.force else stale_reason(context, stage)
+    reason = "--force" if context.force else _stale_reason_or_damage(context, stage)
     if reason is None:
         gate = _judge_again(context, stage, waivers)
         outcome = Outcome(stage.name, "skipped", "nothing changed", gate.status, 0.0, gate.checks)
@@ -264,17 +265,31 @@ def _previous_waivers(context: Context, stage: Stage) -> list[Waiver]:
     return gate.waivers if gate else []
 
 
-def _require_used(waivers: list[Waive], outcomes: list[Outcome]) -> None:
-    """A waiver that names no check of this run is a typo, not a wish."""
-    known = {check.id for outcome in outcomes for check in outcome.checks}
+def _require_known_stage(waivers: list[Waive]) -> None:
+    """Refuse a waiver that can match no check, before anything runs."""
     for waive in waivers:
         stage = waive.check.partition(".")[0]
-        if waive.check not in known and stage not in pipeline.NAMES:
-            raise ConfigError(
-                f"no gate check {waive.check!r}{did_you_mean(waive.check, known)}",
-                where="--waive",
-                hint="python -m factory check lists them",
-            )
+        if stage not in pipeline.NAMES:
+            raise _unknown_check(waive, list(pipeline.NAMES))
+
+
+def _require_known_check(context: Context, waivers: list[Waive], outcomes: list[Outcome]) -> None:
+    """A waiver that names no check of the workspace is a typo, not a wish."""
+    known = {check.id for outcome in outcomes for check in outcome.checks}
+    for stage in pipeline.STAGES:
+        gate = ledger.read_gate(context.workspace, stage.name)
+        known |= {check.id for check in gate.checks} if gate else set()
+    for waive in waivers:
+        if waive.check not in known:
+            raise _unknown_check(waive, sorted(known))
+
+
+def _unknown_check(waive: Waive, known: list[str]) -> ConfigError:
+    return ConfigError(
+        f"no gate check {waive.check!r}{did_you_mean(waive.check, known)}",
+        where="--waive",
+        hint="python -m factory check lists them",
+    )
 
 
 def _status(checks: list[Check]) -> Any:
