@@ -245,11 +245,23 @@ def _check(options: argparse.Namespace) -> int:
     if _wants_json(options):
         _print_json({"stages": [verdict.as_json() for verdict in verdicts]})
     else:
-        context.console.table(
-            ["stage", "result", "problem"],
-            [[verdict.stage, verdict.kind, verdict.problem or ""] for verdict in verdicts],
-        )
+        _show_verdicts(context, verdicts)
     return _check_code(verdicts)
+
+
+def _show_verdicts(context: Context, verdicts: list[Verdict]) -> None:
+    context.console.table(
+        ["stage", "result", "problem"],
+        [[verdict.stage, verdict.kind, verdict.problem or ""] for verdict in verdicts],
+    )
+    context.console.table(
+        ["check", "value", "threshold", "result"],
+        [
+            [check.id, check.value, check.threshold, "closed" if check.closed else "open"]
+            for verdict in verdicts
+            for check in verdict.checks
+        ],
+    )
 
 
 def _check_code(verdicts: list[Verdict]) -> int:

@@ -44,13 +44,13 @@ def _named(context: Context, *paths: Path) -> Files:
 def _raw(context: Context) -> Files:
     from factory.data import sources
 
+    tokenizer = base_model.resolve(context).tokenizer_files()
     found = sources.find(
         context.config.dataset.sources,
         resolve=lambda source: context.resolve(source, field="dataset.sources"),
         name=context.workspace.relative,
     )
-    raw = {source.name: source.path for source in found}
-    return raw | base_model.resolve(context).tokenizer_files()
+    return {source.name: source.path for source in found} | tokenizer
 
 
 def _splits(context: Context, *names: str) -> Files:
