@@ -22,7 +22,8 @@ from factory.errors import Interrupted
 
 PR_SET_PDEATHSIG = 1
 EVENT_PREFIX = "@factory "
-_libc = ctypes.CDLL(None, use_errno=True)
+# Looked up before any fork: importing between fork and exec is not safe.
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 # Nothing in a run may reach for the network on its own or phone home.
 QUIET_LIBRARIES = {
@@ -102,7 +103,8 @@ def tail(log: Path, lines: int = 12) -> str:
 
 
 def _die_with_parent() -> None:
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if _libc is not None:
+        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _deliver(line: bytes, on_event: Callable[[dict[str, Any]], None] | None) -> None:

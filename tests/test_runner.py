@@ -225,6 +225,6 @@ def test_a_damaged_gate_file_reruns_its_own_stage(make: Make) -> None:
 
 
 def test_a_waiver_for_no_stage_is_refused_before_anything_runs(make: Make) -> None:
-    with pytest.raises(ConfigError, match="no gate check 'formt.min'"):
+    with pytest.raises(ConfigError, match=r"no gate check 'formt\.min'"):
         go(make(), waivers=[Waive("formt.min", "typo")])
     assert not (make().workspace.root / "runs.txt").exists()

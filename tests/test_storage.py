@@ -67,7 +67,9 @@ def test_list_files_is_sorted_and_leaves_hidden_files_out(tmp_path: Path) -> Non
     ]
 
 
-@pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a/../../x", "../rootsibling/x", "", "a\0b"])
+@pytest.mark.parametrize(
+    "path", ["../x", "/etc/passwd", "a/../../x", "../rootsibling/x", "", "a\0b"]
+)
 def test_paths_outside_the_root_are_refused(tmp_path: Path, path: str) -> None:
     root = tmp_path / "root"
     root.mkdir()

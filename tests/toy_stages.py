@@ -6,8 +6,6 @@ from factory.artifacts import Check, Decision
 from factory.context import Context
 from factory.pipeline import Stage
 
-
-
 FIRST = Stage(
     name="format",
     purpose="copy",

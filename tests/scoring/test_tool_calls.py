@@ -47,7 +47,12 @@ def test_reads_parallel_calls() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ['<tool_call>{"name": "a", "argu', "<tool_call>nonsense</tool_call>", "[TOOL_CALLS]{{", "<tool_call>[]"],
+    [
+        '<tool_call>{"name": "a", "argu',
+        "<tool_call>nonsense</tool_call>",
+        "[TOOL_CALLS]{{",
+        "<tool_call>[]",
+    ],
 )
 def test_a_started_call_that_cannot_be_read_is_broken(text: str) -> None:
     assert tool_calls.read(text).broken
@@ -98,7 +103,12 @@ def test_one_call_given_twice_is_not_exact() -> None:
 
 @pytest.mark.parametrize(
     ("expected", "given", "equal"),
-    [(1, 1.0, True), (1, True, False), (1, "1", False), ({"a": 1, "b": [2.0]}, {"b": [2], "a": 1}, True)],
+    [
+        (1, 1.0, True),
+        (1, True, False),
+        (1, "1", False),
+        ({"a": 1, "b": [2.0]}, {"b": [2], "a": 1}, True),
+    ],
 )
 def test_values_are_compared_as_json(expected: object, given: object, equal: bool) -> None:
     assert tool_calls.score([Call("f", {"x": expected})], [Call("f", {"x": given})]).exact is equal
