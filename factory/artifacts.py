@@ -149,6 +149,7 @@ class DatasetReport(Artifact):
     tools: dict[str, dict[str, int]] = Field(description="Calls of each tool, by split.")
     roles: dict[str, int]
     leakage: dict[str, int] = Field(description="Kind of leak -> rows found in two splits.")
+    schema_checked: int = Field(description="Written rows that were read back and validated.")
     schema_violations: int
     findings: dict[str, int] = Field(default_factory=dict)
     warnings: list[str] = Field(default_factory=list)

@@ -2,8 +2,8 @@
 
     {"conversations": [{"role": "user", "content": "..."},
                        {"role": "assistant", "content": "", "tool_calls": [
-                           {"type": "function",
-                            "function": {"name": "read_memory", "arguments": {"address": "$7E0010"}}}]}],
+                           {"type": "function", "function": {
+                               "name": "read_memory", "arguments": {"address": "$7E0010"}}}]}],
      "tools": [{"type": "function", "function": {"name": ..., "parameters": {...}}}],
      "id": "demo-17", "source": "data/raw/demo.jsonl", "group": "...", "tags": {"phrasing": "seen"}}
 
@@ -16,7 +16,9 @@ Always: `content` is a string, roles are the four below, tool-call arguments are
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
+
+from typing_extensions import TypedDict  # pydantic reads it on every Python
 
 Role = Literal["system", "user", "assistant", "tool"]
 ROLES: tuple[Role, ...] = ("system", "user", "assistant", "tool")

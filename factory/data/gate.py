@@ -1,0 +1,109 @@
+"""What a data set has to show before anything is trained on it."""
+
+from __future__ import annotations
+
+from factory.artifacts import Check, DatasetReport
+from factory.config import Config
+
+
+def judge_dataset(report: DatasetReport, config: Config) -> list[Check]:
+    """Judge `metrics/dataset.json` against the thresholds of the configuration."""
+    return [
+        _counts(report),
+        _schema(report),
+        _min_samples(report, config.dataset.min_samples),
+        _recommended_samples(report, config.dataset.recommended_samples),
+        _splits(report),
+        _leakage(report),
+        _rejected_share(report, config.dataset.max_rejected_share),
+    ]
+
+
+def _counts(report: DatasetReport) -> Check:
+    """Nothing may get lost between what was read and what was written."""
+    accounted = report.kept + report.rejected + report.duplicates + report.filtered
+    written = sum(split.rows for split in report.splits.values())
+    return Check(
+        id="format.counts",
+        value=[report.read, accounted, report.kept, written],
+        threshold="read = kept + rejected + duplicates + filtered, kept = rows of all splits",
+        passed=report.read == accounted and report.kept == written,
+        why=(
+            f"{report.read} read = {report.kept} kept + {report.rejected} rejected + "
+            f"{report.duplicates} duplicates + {report.filtered} filtered; {written} written"
+        ),
+    )
+
+
+def _schema(report: DatasetReport) -> Check:
+    passed = report.schema_violations == 0 and report.schema_checked > 0
+    return Check(
+        id="format.schema",
+        value=report.schema_violations,
+        threshold=0,
+        passed=passed,
+        why=(
+            f"{report.schema_violations} of {report.schema_checked} written rows that were read "
+            "back break the schema of the canonical row"
+        ),
+    )
+
+
+def _min_samples(report: DatasetReport, minimum: int) -> Check:
+    return Check(
+        id="format.min_samples",
+        value=report.kept,
+        threshold=minimum,
+        passed=report.kept >= minimum,
+        why=f"{report.kept} rows kept, at least {minimum} are needed (dataset.min_samples)",
+    )
+
+
+def _recommended_samples(report: DatasetReport, recommended: int) -> Check:
+    return Check(
+        id="format.recommended_samples",
+        value=report.kept,
+        threshold=recommended,
+        passed=report.kept >= recommended,
+        why=f"{report.kept} rows kept, {recommended} or more usually train better",
+        severity="warning",
+    )
+
+
+def _splits(report: DatasetReport) -> Check:
+    empty = [name for name in ("train", "val", "test") if not _rows(report, name)]
+    return Check(
+        id="format.splits",
+        value=empty,
+        threshold=[],
+        passed=not empty,
+        why=f"empty: {', '.join(empty)}" if empty else "train, val and test have rows",
+    )
+
+
+def _rows(report: DatasetReport, name: str) -> int:
+    split = report.splits.get(name)
+    return split.rows if split else 0
+
+
+def _leakage(report: DatasetReport) -> Check:
+    found = sum(report.leakage.values())
+    kinds = ", ".join(f"{count} by {kind}" for kind, count in report.leakage.items() if count)
+    return Check(
+        id="format.leakage",
+        value=found,
+        threshold=0,
+        passed=bool(report.leakage) and found == 0,
+        why=f"rows that are in an earlier split, too: {kinds}" if kinds else "no row in two splits",
+    )
+
+
+def _rejected_share(report: DatasetReport, most: float) -> Check:
+    share = report.rejected / report.read if report.read else 1.0
+    return Check(
+        id="format.rejected_share",
+        value=round(share, 6),
+        threshold=most,
+        passed=report.read > 0 and share <= most,
+        why=f"{report.rejected} of {report.read} rows were rejected ({share:.1%})",
+    )

@@ -1,0 +1,156 @@
+"""`metrics/dataset.json` from the index: every number is a count over profiles and fates."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from factory.artifacts import DatasetReport, SourceReport, SplitReport, TokenLengths
+from factory.data.canonical import NO_SPLIT, SPLITS
+from factory.data.index import Profile
+
+# What became of a row: its split number, or why it was left out.
+KEPT, DUPLICATE, TOO_LONG, UNRENDERABLE = 0, -1, -2, -3
+FILTERS = {TOO_LONG: "too_long", UNRENDERABLE: "template_refuses"}
+
+
+class Source(NamedTuple):
+    """One input file as it was read."""
+
+    name: str
+    format: str
+    rejects: Counter[str]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What is known of every row that became canonical; stages fill in `fate` and `tokens`.
+
+    asked:  the split that the row's field or file name asks for, NO_SPLIT without one
+    rich:   whether the row has tools, calls or reasoning besides its texts
+    fate:   KEPT until it is placed, then a split number, or why the row was left out
+    tokens: its length, negative where it was not counted
+    """
+
+    index: np.ndarray
+    profiles: Sequence[Profile]
+    asked: np.ndarray
+    rich: np.ndarray
+    fate: np.ndarray
+    tokens: np.ndarray
+
+    @classmethod
+    def of(cls, index: np.ndarray, profiles: Sequence[Profile]) -> Rows:
+        """All rows of an index, none of them judged yet."""
+        profile = index["profile"]
+        asked = np.array([p.split for p in profiles] or [NO_SPLIT], dtype=np.int8)[profile]
+        rich = np.array([p.rich for p in profiles] or [False])[profile]
+        fate = np.full(len(index), KEPT, dtype=np.int8)
+        return cls(index, profiles, asked, rich, fate, np.full(len(index), -1, dtype=np.int32))
+
+
+def build(
+    sources: Sequence[Source],
+    rows: Rows,
+    *,
+    hashes: Sequence[str],
+    leakage: dict[str, int],
+    schema: tuple[int, int],
+) -> DatasetReport:
+    """Return the report. `schema` is (rows checked, rows in violation)."""
+    kept = rows.fate >= 0
+    counts = _by_profile(rows)
+    rejects = sum((source.rejects for source in sources), Counter[str]())
+    filtered = {name: int(np.count_nonzero(rows.fate == fate)) for fate, name in FILTERS.items()}
+    return DatasetReport(
+        read=len(rows.fate) + rejects.total(),
+        kept=int(np.count_nonzero(kept)),
+        rejected=rejects.total(),
+        duplicates=int(np.count_nonzero(rows.fate == DUPLICATE)),
+        filtered=sum(filtered.values()),
+        reject_reasons=dict(sorted(rejects.items())),
+        filter_reasons={name: count for name, count in filtered.items() if count},
+        splits={
+            name: _split(rows, number, counts[number], hashes[number])
+            for number, name in enumerate(SPLITS)
+        },
+        sources={source.name: _source(n, source, rows) for n, source in enumerate(sources)},
+        tools=_tools(rows.profiles, counts),
+        roles=_sum((Counter(p.roles) for p in rows.profiles), counts.sum(axis=0)),
+        leakage=leakage,
+        schema_checked=schema[0],
+        schema_violations=schema[1],
+        findings=_sum((Counter(p.findings) for p in rows.profiles), counts.sum(axis=0)),
+    )
+
+
+def _by_profile(rows: Rows) -> np.ndarray:
+    """Kept rows of each profile, by split: shape (splits, profiles)."""
+    size = len(rows.profiles)
+    profile = rows.index["profile"]
+    by_split = (profile[rows.fate == split] for split in range(len(SPLITS)))
+    return np.stack([np.bincount(found, minlength=size) for found in by_split])
+
+
+def _sum(counters: object, weights: np.ndarray) -> dict[str, int]:
+    """Add up one counter a profile, each as often as its profile has rows."""
+    total: Counter[str] = Counter()
+    for counter, weight in zip(counters, weights.tolist(), strict=True):  # type: ignore[call-overload]
+        if weight:
+            total.update({name: count * weight for name, count in counter.items()})
+    return dict(sorted(total.items()))
+
+
+def _tools(profiles: Sequence[Profile], counts: np.ndarray) -> dict[str, dict[str, int]]:
+    calls = [_sum((Counter(p.calls) for p in profiles), by_split) for by_split in counts]
+    names = sorted({name for by_split in calls for name in by_split})
+    return {
+        name: {split: calls[number].get(name, 0) for number, split in enumerate(SPLITS)}
+        for name in names
+    }
+
+
+def _split(rows: Rows, number: int, counts: np.ndarray, sha256: str) -> SplitReport:
+    pairs = list(zip(rows.profiles, counts.tolist(), strict=True))
+    return SplitReport(
+        rows=int(counts.sum()),
+        sha256=sha256,
+        turns=sum(len(profile.roles) * count for profile, count in pairs),
+        tool_calls=sum(len(profile.calls) * count for profile, count in pairs),
+        tokens=token_lengths(rows.tokens[rows.fate == number]),
+    )
+
+
+def token_lengths(tokens: np.ndarray) -> TokenLengths | None:
+    """The distribution over the rows that were counted; None if none was."""
+    counted = np.sort(tokens[tokens >= 0])
+    if not len(counted):
+        return None
+    return TokenLengths(
+        rows_counted=len(counted),
+        total=int(counted.sum()),
+        min=int(counted[0]),
+        mean=round(float(counted.mean()), 3),
+        p50=int(counted[(len(counted) - 1) // 2]),
+        p95=int(counted[(len(counted) - 1) * 95 // 100]),
+        max=int(counted[-1]),
+    )
+
+
+def _source(number: int, source: Source, rows: Rows) -> SourceReport:
+    mine = np.array([profile.source == number for profile in rows.profiles], dtype=bool)
+    fate = rows.fate[mine[rows.index["profile"]]] if len(rows.fate) else rows.fate
+    kept, duplicates = int(np.count_nonzero(fate >= 0)), int(np.count_nonzero(fate == DUPLICATE))
+    return SourceReport(
+        format=source.format,
+        read=len(fate) + source.rejects.total(),
+        kept=kept,
+        rejected=source.rejects.total(),
+        duplicates=duplicates,
+        filtered=len(fate) - kept - duplicates,
+        splits={name: int(np.count_nonzero(fate == n)) for n, name in enumerate(SPLITS)},
+    )

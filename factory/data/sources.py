@@ -1,0 +1,67 @@
+"""Which files a configuration means, in an order that no file system decides."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from factory import storage
+from factory.data.canonical import NO_SPLIT, SPLIT_NAMES
+from factory.data.containers import SUFFIXES
+from factory.errors import DataError
+
+
+class SourceFile(NamedTuple):
+    """One input file; `name` is how reports and rows call it."""
+
+    path: Path
+    name: str
+    split: int
+
+
+def find(
+    sources: list[str], *, resolve: Callable[[str], Path], name: Callable[[Path], str]
+) -> list[SourceFile]:
+    """Return the files behind `sources` (files and folders), each once, sorted by name.
+
+    Raises DataError when a source does not exist or a folder holds nothing readable.
+    """
+    found: dict[str, Path] = {}
+    for source in sources:
+        for path in _files(resolve(source), source):
+            found[name(path)] = path
+    names = sorted(found)
+    return [SourceFile(found[n], n, split_of(Path(n))) for n in names]
+
+
+def _files(path: Path, source: str) -> list[Path]:
+    if path.is_dir():
+        files = [file for file in storage.list_files(path) if is_readable(file)]
+        if not files:
+            raise DataError(
+                f"no {', '.join(SUFFIXES)} file here", where=source, hint="put raw examples there"
+            )
+        return files
+    if not path.exists():
+        raise DataError("no such file or folder", where=source, hint="check dataset.sources")
+    if not is_readable(path):
+        raise DataError(
+            f"not a kind of file that can be read ({path.suffix or 'no suffix'})",
+            where=source,
+            hint=f"one of: {', '.join(SUFFIXES)}",
+        )
+    return [path]
+
+
+def is_readable(path: Path) -> bool:
+    """Whether the suffix of `path` is one that a container reader knows."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def split_of(path: Path) -> int:
+    """The split that a file name promises: `test.jsonl`, `gsm8k_test.jsonl`, `demo-val.json`."""
+    words = re.split(r"[^a-z]+", path.name.lower().partition(".")[0])
+    named = [SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES]
+    return named[-1] if named else NO_SPLIT

@@ -1,0 +1,115 @@
+"""Leak-free splits: rows that share user text or group form a cluster, clusters move as one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+_MIX = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+
+
+def clusters(keys: Sequence[np.ndarray]) -> np.ndarray:
+    """Return for each row the smallest row number it is connected to.
+
+    Two rows are connected if any of the `keys` columns holds the same non-zero value for both.
+    """
+    parent = np.arange(len(keys[0]), dtype=np.int64)
+    for column in keys:
+        order = np.argsort(column, kind="stable")
+        ordered = column[order]
+        linked = (ordered[1:] == ordered[:-1]) & (ordered[1:] != 0)
+        for pair in zip(order[:-1][linked].tolist(), order[1:][linked].tolist(), strict=True):
+            _union(parent, *pair)
+    while True:
+        roots = parent[parent]
+        if np.array_equal(roots, parent):
+            return parent
+        parent = roots
+
+
+def _union(parent: np.ndarray, first: int, second: int) -> None:
+    first, second = _root(parent, first), _root(parent, second)
+    parent[max(first, second)] = min(first, second)
+
+
+def _root(parent: np.ndarray, row: int) -> int:
+    while parent[row] != row:
+        parent[row] = parent[parent[row]]
+        row = int(parent[row])
+    return row
+
+
+def assign(
+    roots: np.ndarray,
+    names: np.ndarray,
+    strata: np.ndarray,
+    ratios: Sequence[float],
+    seed: int,
+) -> np.ndarray:
+    """Return the split number of every row.
+
+    roots:  the cluster of each row, as `clusters` returns it
+    names:  a 64-bit key of each row that does not depend on where the row stands
+    strata: the stratum of each row; shares are met in each stratum as well as overall
+    ratios: the share of each split; one that is above zero gets at least a row if there are enough
+
+    A cluster takes the split of its position in a seeded order, so shares are exact to one
+    cluster, and the same rows and seed always give the same splits.
+    """
+    heads, sizes = np.unique(roots, return_counts=True)
+    # A cluster's place must not depend on which of its rows came first.
+    lowest = np.full(len(roots), np.iinfo(np.uint64).max, dtype=np.uint64)
+    np.minimum.at(lowest, roots, names)
+    order = np.lexsort((_shuffled(lowest[heads], seed), strata[heads]))
+    ends = np.cumsum(sizes[order])
+    starts = ends - sizes[order]
+    by_cluster = np.zeros(len(heads), dtype=np.int8)
+    by_cluster[order] = _by_position(starts, strata[heads][order], int(ends[-1]), ratios)
+    return by_cluster[np.searchsorted(heads, roots)]
+
+
+def _by_position(
+    starts: np.ndarray, strata: np.ndarray, rows: int, ratios: Sequence[float]
+) -> np.ndarray:
+    """The split at each start position: in every stratum first test, then val, then train."""
+    found = np.zeros(len(starts), dtype=np.int8)
+    firsts = np.flatnonzero(np.r_[True, strata[1:] != strata[:-1]])
+    begins = starts[firsts]
+    stops = np.r_[begins[1:], rows]
+    stratum = np.repeat(np.arange(len(firsts)), np.diff(np.r_[firsts, len(starts)]))
+    offset = begins.copy()
+    for split in (2, 1):
+        total = quota(rows, ratios[split])
+        # Rounding the cumulative share, not each stratum's, keeps the overall share exact.
+        take = stops * total // rows - begins * total // rows
+        inside = (starts >= offset[stratum]) & (starts < (offset + take)[stratum])
+        found[inside] = split
+        offset += take
+    return found
+
+
+def quota(rows: int, ratio: float) -> int:
+    """How many of `rows` rows a split of `ratio` gets: never none if it asks for any."""
+    return max(1, round(rows * ratio)) if ratio > 0 and rows > 2 else 0
+
+
+def _shuffled(keys: np.ndarray, seed: int) -> np.ndarray:
+    """Keys scrambled with the seed (the SplitMix64 finaliser, Steele et al. 2014)."""
+    gamma, first, second = (np.uint64(constant) for constant in _MIX)
+    with np.errstate(over="ignore"):
+        value = keys + gamma * np.uint64(seed + 1)
+        value = (value ^ (value >> np.uint64(30))) * first
+        value = (value ^ (value >> np.uint64(27))) * second
+        return value ^ (value >> np.uint64(31))
+
+
+def leaks(keys: np.ndarray, splits: np.ndarray) -> int:
+    """Count the val and test rows whose non-zero key also occurs in an earlier split."""
+    order = np.lexsort((splits, keys))
+    ordered, placed = keys[order], splits[order]
+    if not len(keys):
+        return 0
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    first = np.repeat(placed[starts], np.diff(np.r_[starts, len(keys)]))
+    return int(np.count_nonzero((placed != first) & (ordered != 0)))

@@ -1,0 +1,181 @@
+"""Tokens per row under the model's own tokenizer and template, counted in a process of its own.
+
+The parent hands over the spool and gets numbers back: transformers stays out of it, and a chat
+template that loops or eats memory is killed by a limit instead of taking the run along.
+
+Not every row has to be tokenized. A byte-level tokenizer makes at most one token of a byte, so a
+row whose canonical line is shorter than the limit, less what the template adds, cannot exceed
+it. Such rows are only counted when they are in the sample.
+
+    python -m factory.data.tokens REQUEST.json
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from factory import child
+from factory.data.conversation import template_messages, template_tools
+from factory.errors import DataError
+
+BATCH_ROWS = 256
+NOT_COUNTED = -1
+UNRENDERABLE = -2
+MEMORY_LIMIT_BYTES = 8 << 30
+# Templates print tool schemas and calls with spaces and indentation; compact JSON that nests
+# as deeply as schemas do grows at most so many times.
+RICH_GROWTH = 4
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to count: the spool, and beside it sizes.npy, rich.npy and sample.npy by row."""
+
+    tokenizer: str
+    chat_template: str | None
+    max_tokens: int
+    rows: str
+    folder: str
+
+
+def count(
+    request: Request,
+    *,
+    sizes: np.ndarray,
+    rich: np.ndarray,
+    wanted: np.ndarray,
+    sample: np.ndarray,
+    log: Path,
+    on_progress: Callable[[int, int], None],
+) -> np.ndarray:
+    """Return the tokens of every row: NOT_COUNTED where nobody asks or the row is surely short.
+
+    sizes, rich: bytes of each canonical line, and whether the row has tools, calls or reasoning
+    wanted:      rows that matter at all
+    sample:      rows to count in any case
+    Raises DataError when the tokenizer does not load, has no template, or the process dies.
+    """
+    folder = Path(request.folder)
+    for name, array in (("sizes", sizes), ("rich", rich), ("wanted", wanted), ("sample", sample)):
+        np.save(folder / f"{name}.npy", array)
+    job = folder / "tokens.json"
+    job.write_text(json.dumps(asdict(request)), encoding="utf-8")
+    errors: list[str] = []
+
+    def deliver(event: dict[str, Any]) -> None:
+        if "error" in event:
+            errors.append(event["error"])
+        else:
+            on_progress(event["done"], event["total"])
+
+    command = child.python("factory.data.tokens", str(job))
+    code = child.run(command, log=log, environment={}, on_event=deliver)
+    if code != 0:
+        raise DataError(
+            errors[0] if errors else f"counting tokens failed (exit code {code})",
+            where=request.tokenizer,
+            hint=f"the log is {log}",
+        )
+    counts: np.ndarray = np.load(folder / "counts.npy")
+    return counts
+
+
+def main(job: Path) -> int:
+    """The child: count the rows of one request, report progress as events."""
+    request = Request(**json.loads(job.read_text(encoding="utf-8")))
+    _limit_memory()
+    try:
+        tokenizer = load_tokenizer(request.tokenizer, request.chat_template)
+    except (DataError, OSError, ValueError) as error:
+        child.emit({"error": str(error).splitlines()[0]})
+        return 1
+    folder = Path(request.folder)
+    sizes, rich, wanted, sample = (
+        np.load(folder / f"{name}.npy") for name in ("sizes", "rich", "wanted", "sample")
+    )
+    bounds = sizes.astype(np.int64) * np.where(rich, RICH_GROWTH, 1) + template_slack(tokenizer)
+    rows = np.flatnonzero(wanted & (sample | (bounds > request.max_tokens)))
+    counts = np.full(len(sizes), NOT_COUNTED, dtype=np.int32)
+    ends = np.cumsum(sizes, dtype=np.int64)
+    with open(request.rows, "rb") as file:
+        for start in range(0, len(rows), BATCH_ROWS):
+            batch = rows[start : start + BATCH_ROWS]
+            lines = [_line(file, int(ends[row]), int(sizes[row])) for row in batch]
+            counts[batch] = list(lengths(tokenizer, lines))
+            child.emit({"done": start + len(batch), "total": len(rows)})
+    np.save(folder / "counts.npy", counts)
+    return 0
+
+
+def _line(file: Any, end: int, size: int) -> Any:
+    file.seek(end - size)
+    return orjson.loads(file.read(size))
+
+
+def _limit_memory() -> None:
+    """A template that grows a string for ever ends as a MemoryError, not as a dead machine."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
+
+
+def load_tokenizer(folder: str, chat_template: str | None) -> Any:
+    """The model's tokenizer with the template that the configuration names."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if chat_template is not None:
+        tokenizer.chat_template = chat_template
+    if not tokenizer.chat_template:
+        raise DataError("the model has no chat template: set dataset.chat_template")
+    return tokenizer
+
+
+def template_slack(tokenizer: Any) -> int:
+    """Tokens that the template adds to a row beyond the bytes of its canonical line.
+
+    Measured on the shortest rows. Each further pair of turns has to cost fewer tokens than its
+    JSON has bytes, or else there is no bound and every row is counted.
+    """
+    pair = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "a"}]
+    system = [{"role": "system", "content": "a"}]
+    rows = [{"conversations": turns} for turns in (pair, system + pair, pair * 2, pair * 3)]
+    counts = list(lengths(tokenizer, rows))
+    sizes = [len(orjson.dumps(row)) for row in rows]
+    known = [(count, size) for count, size in zip(counts, sizes, strict=True) if count >= 0]
+    if len(known) < 2 or counts[3] - counts[2] > sizes[3] - sizes[2]:
+        return 1 << 40
+    return max(count - size for count, size in known)
+
+
+def lengths(tokenizer: Any, rows: list[Any]) -> Iterator[int]:
+    """Yield the number of tokens of each canonical row; UNRENDERABLE if the template refuses it."""
+    texts = [_render(tokenizer, row) for row in rows]
+    rendered = [text for text in texts if text is not None]
+    encoded = tokenizer(rendered, add_special_tokens=False)["input_ids"] if rendered else []
+    counts = map(len, encoded)
+    return (UNRENDERABLE if text is None else next(counts) for text in texts)
+
+
+def _render(tokenizer: Any, row: Any) -> str | None:
+    from jinja2 import TemplateError
+
+    try:
+        text: str = tokenizer.apply_chat_template(
+            template_messages(row), tools=template_tools(row), tokenize=False
+        )
+    except (TemplateError, TypeError, ValueError, KeyError):
+        return None
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

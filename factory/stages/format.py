@@ -1,0 +1,136 @@
+"""Stage 1, format: raw examples -> validated, de-duplicated, leak-free splits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from factory import artifacts, base_model, chat_template, storage
+from factory.artifacts import Check, DatasetReport, Decision
+from factory.context import Context
+from factory.data import gate, placement, report, schema, sources, tokens
+from factory.data.dedup import duplicates
+from factory.data.ingest import ingest
+from factory.data.placement import Placement
+from factory.data.report import DUPLICATE, KEPT, TOO_LONG, UNRENDERABLE, Rows, Source
+from factory.data.spool import Spool
+from factory.data.write import write_splits
+
+SAMPLE_ROWS = 5000
+
+
+def run(context: Context) -> dict[str, Decision]:
+    """Write data/splits, data/rejects.jsonl and metrics/dataset.json from the raw sources.
+
+    Raises DataError when there is no row to read or the model's tokenizer is of no use.
+    """
+    paths = [context.path(f"dataset.{key}") for key in ("path", "validation_path", "test_path")]
+    with Spool(context.workspace.state) as spool:
+        read, decisions = _ingest(context, spool)
+        rows = Rows.of(spool.finish(), spool.profiles)
+        rows.fate[duplicates(rows.index, rows.asked)] = DUPLICATE
+        _measure(context, spool, rows)
+        placed = _place(context, rows)
+        write_splits(spool.lines(), rows.fate, paths)
+    summary = report.build(
+        read,
+        rows,
+        hashes=[storage.sha256_file(path) for path in paths],
+        leakage=placed.leakage,
+        schema=schema.violations(paths),
+    )
+    artifacts.save(summary, context.workspace.dataset_report)
+    _show(context, summary, paths)
+    return {**decisions, "split": placed.decision}
+
+
+def judge(context: Context) -> list[Check]:
+    """Is the data set whole, canonical, large enough and free of leaks?"""
+    summary = artifacts.load(DatasetReport, context.workspace.dataset_report)
+    return gate.judge_dataset(summary, context.config)
+
+
+def _ingest(context: Context, spool: Spool) -> tuple[list[Source], dict[str, Decision]]:
+    files = sources.find(
+        context.config.dataset.sources,
+        resolve=lambda source: context.resolve(source, field="dataset.sources"),
+        name=context.workspace.relative,
+    )
+    with (
+        storage.atomic_write(context.workspace.rejects) as rejects,
+        context.console.bar("reading", total=len(files)) as bar,
+    ):
+        return ingest(files, context.config.dataset, spool, rejects, bar)
+
+
+def _measure(context: Context, spool: Spool, rows: Rows) -> None:
+    """Count tokens where they matter; rows that are too long or unrenderable meet their fate."""
+    wanted = rows.fate == KEPT
+    request = tokens.Request(
+        tokenizer=str(base_model.resolve(context).folder),
+        chat_template=chat_template.override(context),
+        max_tokens=context.config.model.max_seq_length,
+        rows=str(spool.path),
+        folder=str(spool.folder),
+    )
+    with context.console.bar("counting tokens") as bar:
+        rows.tokens[:] = tokens.count(
+            request,
+            sizes=rows.index["size"],
+            rich=rows.rich,
+            wanted=wanted,
+            sample=_sample(wanted, context.config.dataset.seed),
+            log=context.workspace.logs / "format.log",
+            on_progress=lambda done, total: bar.update(done, total=total),
+        )
+    rows.fate[rows.tokens > context.config.model.max_seq_length] = TOO_LONG
+    rows.fate[rows.tokens == tokens.UNRENDERABLE] = UNRENDERABLE
+
+
+def _sample(wanted: np.ndarray, seed: int) -> np.ndarray:
+    """A mask of at most SAMPLE_ROWS of the wanted rows, drawn with the seed."""
+    candidates = np.flatnonzero(wanted)
+    size = min(SAMPLE_ROWS, len(candidates))
+    mask = np.zeros(len(wanted), dtype=bool)
+    mask[np.random.default_rng(seed).choice(candidates, size, replace=False)] = True
+    return mask
+
+
+def _place(context: Context, rows: Rows) -> Placement:
+    """Give every row that is still kept its split."""
+    settings = context.config.dataset
+    kept = np.flatnonzero(rows.fate == KEPT)
+    placed = placement.place(
+        rows.index[kept], rows.asked[kept], rows.profiles, settings.split_ratios, settings.seed
+    )
+    rows.fate[kept] = placed.splits
+    return placed
+
+
+def _show(context: Context, summary: DatasetReport, paths: list[Path]) -> None:
+    """What became of the rows, for the person at the terminal."""
+    context.console.table(
+        ("source", "format", "read", "kept", "rejected", "duplicates", "filtered"),
+        [
+            (name, s.format, s.read, s.kept, s.rejected, s.duplicates, s.filtered)
+            for name, s in summary.sources.items()
+        ],
+    )
+    context.console.table(
+        ("split", "rows", "turns", "tool calls", "tokens p50", "p95", "max", "file"),
+        [
+            (name, s.rows, s.turns, s.tool_calls, *_lengths(s), context.workspace.relative(path))
+            for path, (name, s) in zip(paths, summary.splits.items(), strict=True)
+        ],
+    )
+    for reason, count in summary.filter_reasons.items():
+        context.console.warn(f"{count} rows left out: {reason}")
+    if summary.rejected:
+        place = context.workspace.relative(context.workspace.rejects)
+        context.console.warn(f"{summary.rejected} rows rejected, each explained in {place}")
+
+
+def _lengths(split: artifacts.SplitReport) -> tuple[int | None, int | None, int | None]:
+    found = split.tokens
+    return (found.p50, found.p95, found.max) if found else (None, None, None)
