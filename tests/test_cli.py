@@ -8,18 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import factory
+
 HEAVY = ("torch", "transformers", "pydantic", "datasets", "numpy", "rich")
-
-
-def factory(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "factory", *arguments],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
 
 
 @pytest.fixture
