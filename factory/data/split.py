@@ -54,34 +54,43 @@ def assign(
     strata: the stratum of each row; shares are met in each stratum as well as overall
     ratios: the share of each split; one that is above zero gets at least a row if there are enough
 
-    A cluster takes the split of its position in a seeded order, so shares are exact to one
-    cluster, and the same rows and seed always give the same splits.
+    Clusters of several rows are placed first, then single rows fill each split to its quota: shares
+    are exact to a row wherever there are single rows enough. The same rows and seed give the
+    same splits, in whatever order the rows come.
     """
     heads, sizes = np.unique(roots, return_counts=True)
-    # A cluster's place must not depend on which of its rows came first.
     lowest = np.full(len(roots), np.iinfo(np.uint64).max, dtype=np.uint64)
     np.minimum.at(lowest, roots, names)
     order = np.lexsort((_shuffled(lowest[heads], seed), strata[heads]))
-    ends = np.cumsum(sizes[order])
-    starts = ends - sizes[order]
-    by_cluster = np.zeros(len(heads), dtype=np.int8)
-    by_cluster[order] = _by_position(starts, strata[heads][order], int(ends[-1]), ratios)
-    return by_cluster[np.searchsorted(heads, roots)]
+    several = order[sizes[order] > 1]
+    single = order[sizes[order] == 1]
+    quotas = np.array([quota(len(roots), ratio) for ratio in ratios])
+    found = np.zeros(len(heads), dtype=np.int8)
+    share = quotas * int(sizes[several].sum()) // len(roots)
+    found[several] = _in_turn(sizes[several], strata[heads][several], share)
+    placed = np.bincount(found[several], weights=sizes[several], minlength=len(ratios))
+    left = np.maximum(quotas - placed.astype(np.int64), 0)
+    found[single] = _in_turn(sizes[single], strata[heads][single], left)
+    return found[np.searchsorted(heads, roots)]
 
 
-def _by_position(
-    starts: np.ndarray, strata: np.ndarray, rows: int, ratios: Sequence[float]
-) -> np.ndarray:
-    """The split at each start position: in every stratum first test, then val, then train."""
-    found = np.zeros(len(starts), dtype=np.int8)
+def _in_turn(sizes: np.ndarray, strata: np.ndarray, quotas: np.ndarray) -> np.ndarray:
+    """The split of each cluster: in every stratum first test, then val, then train.
+
+    Rounding the cumulative share, not each stratum's own, keeps the overall shares exact.
+    """
+    found = np.zeros(len(sizes), dtype=np.int8)
+    if not len(sizes):
+        return found
+    ends = np.cumsum(sizes)
+    starts, rows = ends - sizes, int(ends[-1])
     firsts = np.flatnonzero(np.r_[True, strata[1:] != strata[:-1]])
     begins = starts[firsts]
     stops = np.r_[begins[1:], rows]
     stratum = np.repeat(np.arange(len(firsts)), np.diff(np.r_[firsts, len(starts)]))
     offset = begins.copy()
     for split in (2, 1):
-        total = quota(rows, ratios[split])
-        # Rounding the cumulative share, not each stratum's, keeps the overall share exact.
+        total = min(int(quotas[split]), rows)
         take = stops * total // rows - begins * total // rows
         inside = (starts >= offset[stratum]) & (starts < (offset + take)[stratum])
         found[inside] = split
