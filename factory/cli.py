@@ -220,7 +220,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _show_outcomes(context: Context, outcomes: list[Outcome]) -> None:
-    if len(outcomes) == 1 and outcomes[0].action == "skipped":
+    if len(outcomes) == 1:
         return
     context.console.table(
         ["stage", "action", "gate", "seconds", "why"],

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
 
+# Tables in a log or a pipe are as wide as they need to be.
+LOG_WIDTH = 240
+
 
 class Bar:
     """A handle on one progress bar."""
@@ -46,6 +49,8 @@ class Console:
             self._rich = RichConsole(
                 file=sys.stderr if self.json_mode else sys.stdout, highlight=False, soft_wrap=True
             )
+            if not self._rich.is_terminal:
+                self._rich.width = LOG_WIDTH
         return self._rich
 
     def line(self, text: str = "", *, style: str | None = None) -> None:
@@ -64,17 +69,20 @@ class Console:
         if self.quiet:
             return
         from rich.box import SIMPLE_HEAD
+        from rich.padding import Padding
         from rich.table import Table
         from rich.text import Text
 
         body = [list(row) for row in rows]
-        table = Table(title=title, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+        table = Table(
+            title=title, box=SIMPLE_HEAD, title_justify="left", pad_edge=False, show_edge=False
+        )
         for index, name in enumerate(columns):
             numeric = bool(body) and all(isinstance(row[index], int | float) for row in body)
-            table.add_column(name, justify="right" if numeric else "left")
+            table.add_column(name, justify="right" if numeric else "left", overflow="fold")
         for row in body:
             table.add_row(*(Text(_cell(value)) for value in row))
-        self.rich.print(table)
+        self.rich.print(Padding(table, (0, 0, 1, 2)))
 
     @contextmanager
     def bar(self, label: str, *, total: float | None = None) -> Iterator[Bar]:
