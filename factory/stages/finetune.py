@@ -1,0 +1,24 @@
+"""finetune: resolve every choice, write the script, train in a child process, judge the result."""
+
+from __future__ import annotations
+
+from factory import hardware
+from factory.artifacts import Check, Decision
+from factory.context import Context
+from factory.training import evidence, launch, script
+from factory.training.gate import judge_training
+
+
+def run(context: Context) -> dict[str, Decision]:
+    """Train, going on from the last checkpoint of the same run if there is one."""
+    machine = hardware.detect()
+    plan = script.resolve(context, machine)
+    context.console.line(f"  machine: {machine.describe()}")
+    return {**plan.decisions, **launch.train(context, plan.settings)}
+
+
+def judge(context: Context) -> list[Check]:
+    """Judge what is on disk."""
+    return judge_training(
+        evidence.collect(context), min_loss_decrease=context.config.training.min_loss_decrease
+    )

@@ -1,0 +1,42 @@
+"""From where training starts: a checkpoint of the same run, or step zero."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from factory.artifacts import Decision
+from factory.context import Context
+from factory.training.templates import training_state as state
+
+
+def prepare(context: Context, settings: dict[str, Any]) -> Decision:
+    """Decide where training starts; checkpoints of another run are set aside, with the reason.
+
+    The script itself refuses such checkpoints. Here a person asked for the stage to be brought
+    up to date with the configuration, so the old run makes room; one generation of it is kept.
+    """
+    folder = context.path("training.output_dir")
+    if context.force:
+        shutil.rmtree(folder, ignore_errors=True)
+        return Decision(value=0, reason="--force: checkpoints are not taken over")
+    run = state.identity(settings, context.workspace.root)
+    try:
+        checkpoint = state.newest_valid(folder, run, context.console.warn)
+    except state.OtherRun as error:
+        aside = _set_aside(folder)
+        context.console.warn(f"{error}; moved to {context.workspace.relative(aside)}")
+        return Decision(value=0, reason=str(error))
+    if checkpoint is None:
+        return Decision(value=0, reason="no checkpoint of this run")
+    step = json.loads((checkpoint / state.MANIFEST).read_text(encoding="utf-8"))["step"]
+    return Decision(value=step, reason=f"{context.workspace.relative(checkpoint)} is valid")
+
+
+def _set_aside(folder: Path) -> Path:
+    aside = folder.with_name(f"{folder.name}.superseded")
+    shutil.rmtree(aside, ignore_errors=True)
+    folder.rename(aside)
+    return aside

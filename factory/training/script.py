@@ -1,0 +1,387 @@
+"""The generated script: constant files copied to scripts/, beside a fully resolved train.json.
+
+Nothing is substituted into Python, so nothing can be injected. `resolve` turns the configuration
+and the machine into plain values; every choice it makes is a Decision with its reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from factory import base_model, chat_template, hardware, pipeline, storage, tensors
+from factory.artifacts import Decision
+from factory.config import Config
+from factory.context import Context
+from factory.errors import ConfigError
+from factory.hardware import GIB, SMALL_MODEL, Machine
+
+
+TEMPLATES = Path(__file__).parent / "templates"
+FILES = ("train.py", "training_data.py", "training_state.py")
+GPU_ONLY_OPTIMIZERS = {
+    "adamw_8bit": "adamw_torch_fused",
+    "paged_adamw_8bit": "adamw_torch_fused",
+    "paged_adamw_32bit": "adamw_torch_fused",
+}
+ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
+MLP = ("gate_proj", "up_proj", "down_proj")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What train.json will hold, and why."""
+
+    settings: dict[str, Any]
+    decisions: dict[str, Decision]
+    parameters: int
+
+
+def resolve(context: Context, machine: Machine) -> Plan:
+    """Decide everything that the configuration leaves open.
+
+    Raises ConfigError for an option that this machine cannot honour, with the reason.
+    """
+    config = context.config
+    base = base_model.resolve(context)
+    size = tensors.parameters(base.folder)
+    refuse_unusable(config, machine)
+    choices = _choose(config, machine, size)
+    choices["threads"] = hardware.threads_for(base.folder, config.training.num_threads)
+    values = {name: decision.value for name, decision in choices.items()}
+    settings = {
+        "schema_version": 1,
+        "model": {
+            "name": base.name,
+            "revision": base.revision,
+            "max_seq_length": config.model.max_seq_length,
+            "dtype": values["dtype"],
+            "load_in_4bit": config.model.load_in_4bit,
+            "full_finetuning": config.model.full_finetuning,
+            "attn_implementation": values["attention"],
+            "use_gradient_checkpointing": values["gradient_checkpointing"],
+            "chat_template": chat_template.override(context),
+        },
+        "lora": None if config.model.full_finetuning else _lora(config, values),
+        "trainer": _trainer(context, values),
+        "embedding_learning_rate": config.training.embedding_learning_rate,
+        "early_stopping": _early_stopping(config),
+        "data": {
+            "train": _relative(context, "dataset.path"),
+            "validation": _relative(context, "dataset.validation_path"),
+            "over_length": config.training.over_length,
+            "group_by_length": config.training.group_by_length,
+        },
+        "guards": {
+            "divergence_factor": config.training.divergence_factor,
+            "divergence_window": config.training.divergence_window,
+            "stop_on_divergence": config.training.stop_on_divergence,
+        },
+        "threads": values["threads"],
+        "save": {
+            "formats": ["merged", "gguf"] if config.model.full_finetuning else _FORMATS,
+            "lora": _relative(context, "save.lora_path"),
+            "merged": _relative(context, "save.merged_path"),
+            "gguf": _relative(context, "save.gguf_path"),
+            "gguf_name": pipeline.slug(config.project.name),
+            "gguf_quantization": config.save.gguf_quantization,
+        },
+        "files": {
+            "status": context.workspace.relative(context.workspace.status),
+            "history": context.workspace.relative(context.workspace.history),
+            "stats": context.workspace.relative(context.workspace.training_stats),
+        },
+    }
+    settings["run_id"] = storage.sha256_json(settings)[:12]
+    return Plan(settings=settings, decisions=choices, parameters=size)
+
+
+_FORMATS = ["lora", "merged", "gguf"]
+
+
+def write(context: Context, settings: dict[str, Any]) -> None:
+    """Copy the script files and write train.json, each atomically."""
+    folder = context.workspace.script.parent
+    for name in FILES:
+        storage.write_text(folder / name, (TEMPLATES / name).read_text(encoding="utf-8"))
+    storage.write_json(context.workspace.script_config, settings)
+
+
+def refuse_unusable(config: Config, machine: Machine) -> None:
+    """ConfigError for options that contradict each other or that this machine cannot honour."""
+    model, lora, training = config.model, config.lora, config.training
+    on_cpu = machine.accelerator is None
+    refusals = [
+        (training.fp16 and training.bf16, "training.fp16", "fp16 and bf16 exclude each other"),
+        (on_cpu and training.fp16, "training.fp16", "a CPU trains in float32 or bfloat16"),
+        (
+            on_cpu and training.bf16 and not machine.cpu_bf16,
+            "training.bf16",
+            "this CPU only emulates bfloat16, several times slower than float32",
+        ),
+        (on_cpu and model.dtype == "float16", "model.dtype", "a CPU emulates float16"),
+        (on_cpu and model.load_in_4bit, "model.load_in_4bit", "4-bit (nf4) needs a GPU here"),
+        (
+            model.load_in_4bit and model.full_finetuning,
+            "model.load_in_4bit",
+            "full fine-tuning trains the weights themselves, which 4-bit freezes",
+        ),
+        (
+            on_cpu and training.packing,
+            "training.packing",
+            "packing needs FlashAttention to keep rows apart, which a CPU has not",
+        ),
+        (
+            training.packing and training.group_by_length,
+            "training.packing",
+            "packed rows have one length: set training.group_by_length to false",
+        ),
+        (
+            on_cpu and training.optim == "lion_8bit",
+            "training.optim",
+            "lion_8bit has no CPU version",
+        ),
+        (
+            on_cpu and model.attn_implementation == "flash_attention_2",
+            "model.attn_implementation",
+            "FlashAttention needs a GPU",
+        ),
+        (
+            lora.finetune_vision_layers,
+            "lora.finetune_vision_layers",
+            "only text is trained here",
+        ),
+        (
+            not lora.finetune_language_layers,
+            "lora.finetune_language_layers",
+            "without language layers nothing is left to train",
+        ),
+        (
+            model.full_finetuning and lora.modules_to_save,
+            "lora.modules_to_save",
+            "full fine-tuning trains every module already",
+        ),
+        (
+            training.early_stopping_patience is not None and training.eval_steps == 0,
+            "training.early_stopping_patience",
+            "early stopping needs evaluations: training.eval_steps is 0",
+        ),
+        (
+            training.load_best_model_at_end and training.eval_steps == 0,
+            "training.load_best_model_at_end",
+            "the best checkpoint needs evaluations: training.eval_steps is 0",
+        ),
+        (
+            _needs_best(config)
+            and bool(training.eval_steps)
+            and training.save_steps % (training.eval_steps or 1) != 0,
+            "training.save_steps",
+            "must be a multiple of training.eval_steps to keep the best checkpoint",
+        ),
+        (
+            training.embedding_learning_rate is not None and not lora.modules_to_save,
+            "training.embedding_learning_rate",
+            "no embedding is trained: add embed_tokens or lm_head to lora.modules_to_save",
+        ),
+    ]
+    for refused, field, reason in refusals:
+        if refused:
+            raise ConfigError(reason, where=field)
+
+
+def _choose(config: Config, machine: Machine, size: int) -> dict[str, Decision]:
+    """The choices that depend on the machine and on the size of the model."""
+    return {
+        "device": _device(machine),
+        "dtype": _weights_dtype(config, machine, size),
+        "precision": _precision(config, machine),
+        "optimizer": _optimizer(config, machine),
+        "attention": _attention(config, machine, size),
+        "gradient_checkpointing": _gradient_checkpointing(config, machine, size),
+        "effective_batch": _effective_batch(config),
+        "checkpoints": _checkpoints(config),
+    }
+
+
+def _device(machine: Machine) -> Decision:
+    gpu = machine.accelerator
+    if gpu:
+        return Decision(value=gpu.kind, reason=f"{gpu.name}, {gpu.memory / GIB:.0f} GiB")
+    return Decision(value="cpu", reason="no GPU is visible")
+
+
+def _weights_dtype(config: Config, machine: Machine, size: int) -> Decision:
+    if config.model.dtype not in (None, "auto"):
+        return Decision(value=config.model.dtype, reason="model.dtype")
+    gpu = machine.accelerator
+    if gpu:
+        if gpu.bf16:
+            return Decision(value="bfloat16", reason=f"{gpu.name} computes bfloat16 in hardware")
+        return Decision(value="float16", reason=f"{gpu.name} has no bfloat16")
+    if 4 * size <= machine.free_memory // 2:
+        return Decision(value="float32", reason="fits in memory, and merges without rounding")
+    return Decision(value="bfloat16", reason="float32 weights would take over half of the memory")
+
+
+def _precision(config: Config, machine: Machine) -> Decision:
+    """Mixed precision of the forward and backward pass."""
+    training, gpu = config.training, machine.accelerator
+    if training.bf16:
+        return Decision(value="bf16", reason="training.bf16")
+    if training.fp16:
+        return Decision(value="fp16", reason="training.fp16")
+    if training.bf16 is False and training.fp16 is False:
+        return Decision(value="none", reason="training.bf16 and training.fp16 are false")
+    fast = gpu.bf16 if gpu else machine.cpu_bf16
+    if fast and training.bf16 is None:
+        where = gpu.name if gpu else "this CPU"
+        return Decision(value="bf16", reason=f"{where} computes bfloat16 in hardware")
+    if gpu and gpu.kind == "cuda" and training.fp16 is None:
+        return Decision(value="fp16", reason=f"{gpu.name} has no bfloat16")
+    return Decision(value="none", reason="no fast 16-bit format on this device")
+
+
+def _optimizer(config: Config, machine: Machine) -> Decision:
+    wanted = config.training.optim
+    if machine.accelerator is None and wanted in GPU_ONLY_OPTIMIZERS:
+        return Decision(
+            value=GPU_ONLY_OPTIMIZERS[wanted],
+            reason=f"{wanted} has no CPU kernels; same update with 32-bit state",
+        )
+    return Decision(value=wanted, reason="training.optim")
+
+
+def _attention(config: Config, machine: Machine, size: int) -> Decision:
+    if config.model.attn_implementation is not None:
+        return Decision(value=config.model.attn_implementation, reason="model.attn_implementation")
+    if machine.accelerator is None and size < SMALL_MODEL:
+        return Decision(value="eager", reason="fastest for a small model on a CPU")
+    return Decision(value=None, reason="left to Unsloth, which knows the architecture")
+
+
+def _gradient_checkpointing(config: Config, machine: Machine, size: int) -> Decision:
+    wanted = config.lora.use_gradient_checkpointing
+    if wanted is not None:
+        return Decision(value=wanted, reason="lora.use_gradient_checkpointing")
+    if machine.accelerator:
+        return Decision(value="unsloth", reason="saves memory on the GPU for a little time")
+    if size < SMALL_MODEL:
+        return Decision(value=False, reason="activations of a small model fit in memory")
+    return Decision(value=True, reason="recomputing activations saves memory")
+
+
+def _effective_batch(config: Config) -> Decision:
+    training = config.training
+    batch, steps = training.per_device_train_batch_size, training.gradient_accumulation_steps
+    return Decision(value=batch * steps, reason=f"{batch} rows x {steps} accumulated steps")
+
+
+def _needs_best(config: Config) -> bool:
+    return (
+        config.training.load_best_model_at_end
+        or config.training.early_stopping_patience is not None
+    )
+
+
+def _checkpoints(config: Config) -> Decision:
+    if _needs_best(config) and config.training.eval_steps is None:
+        return Decision(value="epoch", reason="the best one is chosen among those evaluated")
+    return Decision(value=f"every {config.training.save_steps} steps", reason="training.save_steps")
+
+
+def _lora(config: Config, values: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of Unsloth's get_peft_model."""
+    lora = config.lora
+    targets: list[str] | str = lora.target_modules
+    if isinstance(targets, list):
+        dropped = () if lora.finetune_attention_modules else ATTENTION
+        dropped += () if lora.finetune_mlp_modules else MLP
+        targets = [name for name in targets if name not in dropped]
+    elif not (lora.finetune_attention_modules and lora.finetune_mlp_modules):
+        raise ConfigError(
+            "all-linear includes attention and MLP: list lora.target_modules to leave some out",
+            where="lora.target_modules",
+        )
+    if not targets:
+        raise ConfigError("no module is left to train", where="lora.target_modules")
+    return {
+        "r": lora.r,
+        "lora_alpha": lora.lora_alpha,
+        "lora_dropout": lora.lora_dropout,
+        "target_modules": targets,
+        "modules_to_save": lora.modules_to_save or None,
+        "bias": lora.bias,
+        "use_rslora": lora.use_rslora,
+        "use_dora": lora.use_dora,
+        "use_gradient_checkpointing": values["gradient_checkpointing"],
+        "random_state": lora.random_state,
+    }
+
+
+def _trainer(context: Context, values: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of TRL's SFTConfig."""
+    config, training = context.config, context.config.training
+    warmup = training.warmup_steps
+    by_epoch = training.eval_steps is None
+    best = _needs_best(config)
+    arguments: dict[str, Any] = {
+        "output_dir": _relative(context, "training.output_dir"),
+        "per_device_train_batch_size": training.per_device_train_batch_size,
+        "gradient_accumulation_steps": training.gradient_accumulation_steps,
+        "per_device_eval_batch_size": training.per_device_eval_batch_size
+        or training.per_device_train_batch_size,
+        "num_train_epochs": training.num_train_epochs,
+        "max_steps": training.max_steps or -1,
+        "learning_rate": training.learning_rate,
+        "warmup_steps": warmup if warmup < 1 else int(warmup),
+        "weight_decay": training.weight_decay,
+        "max_grad_norm": training.max_grad_norm,
+        "lr_scheduler_type": training.lr_scheduler_type,
+        "optim": values["optimizer"],
+        "neftune_noise_alpha": training.neftune_noise_alpha,
+        "seed": training.seed,
+        "data_seed": training.seed,
+        "bf16": values["precision"] == "bf16",
+        "fp16": values["precision"] == "fp16",
+        "logging_steps": training.logging_steps,
+        "logging_nan_inf_filter": False,  # it would show the last good loss instead of NaN
+        "save_strategy": "epoch" if best and by_epoch else "steps",
+        "save_steps": training.save_steps,
+        "save_total_limit": training.save_total_limit,
+        "eval_strategy": "no" if training.eval_steps == 0 else "epoch" if by_epoch else "steps",
+        "eval_steps": training.eval_steps or None,
+        "load_best_model_at_end": best,
+        "metric_for_best_model": "eval_loss" if best else None,
+        "greater_is_better": False if best else None,
+        "max_length": config.model.max_seq_length,
+        "packing": training.packing,
+        # The rows come tokenized and labelled; TRL must not touch them (packing has to).
+        "dataset_kwargs": {"skip_prepare_dataset": not training.packing},
+        "gradient_checkpointing": False,  # Unsloth's own is set with the adapter
+        "dataloader_pin_memory": values["device"] == "cuda",
+        "disable_tqdm": True,
+        "report_to": reporters(config) or "none",
+    }
+    run_name = config.tracking.run_name or config.wandb.run_name
+    return arguments | ({"run_name": run_name} if run_name else {})
+
+
+def reporters(config: Config) -> list[str]:
+    """The experiment trackers asked for, by either of the two sections that name them."""
+    names = list(config.tracking.report_to)
+    return names + (["wandb"] if config.wandb.enabled and "wandb" not in names else [])
+
+
+def _early_stopping(config: Config) -> dict[str, Any] | None:
+    training = config.training
+    if training.early_stopping_patience is None:
+        return None
+    return {
+        "early_stopping_patience": training.early_stopping_patience,
+        "early_stopping_threshold": training.early_stopping_threshold,
+    }
+
+
+def _relative(context: Context, field: str) -> str:
+    return context.workspace.relative(context.path(field))

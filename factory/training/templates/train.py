@@ -1,0 +1,412 @@
+# /// script
+# requires-python = ">=3.10"
+# dependencies = [
+#     "torch==2.13.0", "transformers==5.17.0", "trl==1.15.0", "peft==0.21.2", "datasets==4.8.5",
+#     "accelerate==1.15.0", "unsloth==2026.10.9", "unsloth_zoo==2026.10.9",
+# ]
+# ///
+"""Fine-tune a chat model with Unsloth, on the assistant's turns only.
+
+    python scripts/train.py                    train (or go on from the last checkpoint), then save
+    python scripts/train.py --check            prove the mask on every row; train nothing
+    python scripts/train.py --save gguf        only write the GGUF of an adapter trained earlier
+
+Everything that can be set is in train.json beside this file; paths in it are relative to the
+folder above. This file is a constant: nothing is ever substituted into it. Read it from `main`,
+at the end, upwards. The exit code tells what happened:
+
+    0 done   65 the data cannot be trained on   70 loss or gradient is not finite, or diverged
+    71 out of memory   78 the checkpoints belong to another run   130 interrupted, can go on
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import math
+import os
+import shutil
+import signal
+import sys
+import time
+import traceback
+from collections import Counter
+from pathlib import Path
+
+from training_data import IGNORED, BadData, LengthGrouped, Mask, tokenize
+from training_state import MANIFEST, OtherRun, Status, identity, newest_valid, seal, utc_now
+
+DONE, FAILED, BAD_DATA, NOT_FINITE, OUT_OF_MEMORY, OTHER_RUN, INTERRUPTED = (
+    0,
+    1,
+    65,
+    70,
+    71,
+    78,
+    130,
+)
+FORMATS = ("lora", "merged", "gguf")
+STOP_SECONDS = 8  # after a signal, how long the step in progress may still take
+
+
+class Stop(Exception):
+    """An expected end; `code` is the exit code."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+# ------------------------------------------------------------------------------ model and trainer
+
+
+def load(config: dict, source: str):
+    """(model, tokenizer) from a base model, or from an adapter folder with its base."""
+    import torch
+    from unsloth import FastModel
+
+    options = {key: value for key, value in config["model"].items() if value is not None}
+    del options["name"]
+    template = options.pop("chat_template", None)
+    options["dtype"] = getattr(torch, options["dtype"]) if "dtype" in options else None
+    model, processor = FastModel.from_pretrained(model_name=source, **options)
+    tokenizer = getattr(processor, "tokenizer", processor)
+    tokenizer.chat_template = template or tokenizer.chat_template
+    if tokenizer.chat_template is None:
+        raise Stop(BAD_DATA, "the tokenizer has no chat template: set dataset.chat_template")
+    return model, tokenizer
+
+
+class Stopper:
+    """SIGINT and SIGTERM: finish the step, save a checkpoint, stop. A second one ends at once."""
+
+    def __init__(self) -> None:
+        self.signal: str | None = None
+        self.training = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._first)
+        signal.signal(signal.SIGALRM, self._too_long)
+
+    def _first(self, number: int, _frame) -> None:
+        self.signal = signal.Signals(number).name
+        for other in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(other, signal.SIG_DFL)
+        if not self.training:
+            raise Stop(INTERRUPTED, f"stopped by {self.signal}")
+        signal.alarm(STOP_SECONDS)
+
+    def _too_long(self, _number: int, _frame) -> None:
+        raise Stop(INTERRUPTED, f"stopped by {self.signal} within a long step, which is lost")
+
+
+def watcher(config: dict, status: Status, stopper: Stopper, run: dict, seconds_before: float):
+    """The trainer's callback: status, guards, sealed checkpoints, orderly stops."""
+    from transformers import TrainerCallback
+
+    guards, began = config["guards"], time.monotonic()
+
+    class Watch(TrainerCallback):
+        def __init__(self) -> None:
+            self.losses: list[float] = []
+            self.first_step = None
+            self.diverged = False
+
+        def on_train_begin(self, args, state, control, **kwargs):
+            self.first_step, stopper.training = state.global_step, True
+            total = {"total_steps": state.max_steps, "total_epochs": state.num_train_epochs}
+            status.update(phase="training", step=state.global_step, **total)
+
+        def on_log(self, args, state, control, logs, **kwargs):
+            logs = {key: logs[key] for key in logs if key in REPORTED}
+            for name in ("loss", "grad_norm", "eval_loss"):
+                if not math.isfinite(logs.get(name, 0.0)):
+                    raise Stop(NOT_FINITE, f"{name} is {logs[name]} at step {state.global_step}")
+            if not logs:
+                return
+            logs["tokens_seen"] = logs.pop("num_tokens", status.values["tokens_seen"])
+            elapsed = max(time.monotonic() - began, 1e-6)
+            pace = elapsed / max(state.global_step - self.first_step, 1)
+            left = max(state.max_steps - state.global_step, 0)
+            logs["progress_percent"] = round(100 * state.global_step / max(state.max_steps, 1), 1)
+            logs["eta_seconds"] = round(left * pace, 1)
+            status.record(step=state.global_step, epoch=state.epoch, **logs)
+            if "loss" in logs:
+                self._guard_against_divergence(logs["loss"], state.global_step)
+
+        def _guard_against_divergence(self, loss: float, step: int) -> None:
+            self.losses.append(loss)
+            recent = self.losses[-guards["divergence_window"] :]
+            mean, lowest = sum(recent) / len(recent), min(self.losses)
+            full = len(recent) == guards["divergence_window"]
+            if full and mean > guards["divergence_factor"] * lowest and not self.diverged:
+                self.diverged = True
+                text = f"the loss diverges: {mean:.3g} at step {step}, its minimum was {lowest:.3g}"
+                if guards["stop_on_divergence"]:
+                    raise Stop(NOT_FINITE, text)
+                status.warn(text)
+
+        def on_step_end(self, args, state, control, **kwargs):
+            if stopper.signal:
+                control.should_save = control.should_training_stop = True
+
+        def on_evaluate(self, args, state, control, **kwargs):
+            if control.should_training_stop:  # early stopping: keep where it stopped
+                control.should_save = True
+
+        def on_save(self, args, state, control, model=None, **kwargs):
+            if state.is_world_process_zero:
+                require_finite(model)
+                seconds = seconds_before + time.monotonic() - began
+                finished = control.should_training_stop and not stopper.signal
+                folder = Path(args.output_dir, f"checkpoint-{state.global_step}")
+                seal(folder, run, step=state.global_step, seconds=seconds, finished=finished)
+                status.update(checkpoint_at=utc_now())
+
+    return Watch()
+
+
+REPORTED = ("loss", "grad_norm", "learning_rate", "eval_loss", "num_tokens")
+
+
+def require_finite(model) -> None:
+    """Stop(NOT_FINITE) if a trained tensor holds NaN or infinity."""
+    for name, tensor in model.named_parameters():
+        if tensor.requires_grad and not tensor.isfinite().all():
+            raise Stop(NOT_FINITE, f"{name} holds NaN or infinity")
+
+
+def build_trainer(config: dict, model, tokenizer, data: dict, watch):
+    """TRL's trainer on rows that are tokenized and labelled already."""
+    from transformers import EarlyStoppingCallback, PrinterCallback
+    from trl import SFTConfig, SFTTrainer
+
+    arguments, callbacks = SFTConfig(**config["trainer"]), [watch]
+    if config["early_stopping"]:
+        callbacks.insert(0, EarlyStoppingCallback(**config["early_stopping"]))
+    trainer = SFTTrainer(
+        model=model, processing_class=tokenizer, args=arguments, callbacks=callbacks,
+        train_dataset=data["train"], eval_dataset=data["validation"],
+    )  # fmt: skip
+    trainer.remove_callback(PrinterCallback)
+    if config["data"]["group_by_length"]:
+        batch = arguments.train_batch_size * arguments.gradient_accumulation_steps
+        order = LengthGrouped(data["train"]["length"], batch * arguments.world_size, arguments.seed)
+        trainer._get_train_sampler = lambda *_: order
+    require_labels_kept(trainer, data["train"])
+    return trainer
+
+
+def require_labels_kept(trainer, rows) -> None:
+    """Stop(BAD_DATA) if the trainer's own batch has other labels than were proven (pad == eos)."""
+    sample = [rows[index] for index in range(min(8, len(rows)))]
+    batch = trainer.data_collator([{k: row[k] for k in ("input_ids", "labels")} for row in sample])
+    trained = [label for row in sample for label in row["labels"] if label != IGNORED]
+    if batch["labels"][batch["labels"] != IGNORED].tolist() != trained:
+        raise Stop(BAD_DATA, "the trainer's collator changes the labels that were proven")
+
+
+# -------------------------------------------------------------------------------------- main path
+
+
+def train(config: dict, status: Status, stopper: Stopper, fresh: bool, only_check: bool):
+    """Train to the end; returns (model, tokenizer), the statistics are written."""
+    status.update(phase="loading_model")
+    model, tokenizer = load(config, config["model"]["name"])
+    if config["lora"]:
+        from unsloth import FastModel
+
+        model = FastModel.get_peft_model(model, **config["lora"])
+    status.update(phase="checking_mask")
+    mask, counts = Mask(tokenizer), {name: Counter() for name in ("train", "validation")}
+    data = {
+        name: tokenize(Path(config["data"][name]), mask, config, counts[name]) for name in counts
+    }
+    print(f"mask proven on every row: {json.dumps(counts)}", flush=True)
+    if not len(data["train"]):
+        raise Stop(BAD_DATA, f"no row is left to train on: {json.dumps(counts['train'])}")
+    data["validation"] = data["validation"] if len(data["validation"]) else None
+    if only_check:
+        return model, tokenizer
+    output, run = Path(config["trainer"]["output_dir"]), identity(config)
+    checkpoint = None if fresh else newest_valid(output, run, status.warn)
+    sealed = json.loads((checkpoint / MANIFEST).read_text()) if checkpoint else {}
+    before = sealed.get("seconds", 0.0)
+    began = time.monotonic()
+    watch = watcher(config, status, stopper, run, before)
+    trainer = build_trainer(config, model, tokenizer, data, watch)
+    if checkpoint:
+        print(f"going on from {checkpoint}", flush=True)
+    if sealed.get("finished"):
+        restore(trainer, checkpoint)
+    else:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    stopper.training = False
+    signal.alarm(0)
+    if stopper.signal:
+        raise Stop(INTERRUPTED, f"stopped by {stopper.signal}, checkpoint saved")
+    require_finite(model)
+    seconds = before if sealed.get("finished") else before + time.monotonic() - began
+    extra = {"resumed_from_step": sealed.get("step"), "mask": counts, "duration_seconds": seconds}
+    write_statistics(config, trainer, status, extra)
+    return model, tokenizer
+
+
+def restore(trainer, checkpoint: Path) -> None:
+    """Take over a training that was finished, without a step."""
+    from transformers import TrainerState
+
+    trainer.state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+    best = trainer.state.best_model_checkpoint if trainer.args.load_best_model_at_end else None
+    trainer._load_from_checkpoint(best or str(checkpoint))
+
+
+def write_statistics(config: dict, trainer, status: Status, extra: dict) -> None:
+    """metrics/training-stats.json: what was trained, on what, and the curve."""
+    state, args = trainer.state, trainer.args
+    curve = [
+        {
+            "step": entry["step"],
+            "epoch": entry["epoch"],
+            **{k: entry[k] for k in REPORTED if k in entry},
+        }
+        for entry in state.log_history
+        if "loss" in entry or "eval_loss" in entry
+    ]
+    losses = [point["loss"] for point in curve if "loss" in point]
+    evaluated = [point["eval_loss"] for point in curve if "eval_loss" in point]
+    size = {"trained": 0, "all": 0}
+    for parameter in trainer.model.parameters():
+        size["all"] += parameter.numel()
+        size["trained"] += parameter.numel() if parameter.requires_grad else 0
+    extra["duration_seconds"] = round(extra["duration_seconds"], 3)
+    tokens = extra["mask"]["train"]["tokens"] * state.epoch if state.epoch else 0
+    values = {
+        "schema_version": 1, "run_id": status.values["run_id"], "attempt": status.values["attempt"],
+        "initial_loss": losses[0] if losses else None, "final_loss": losses[-1] if losses else None,
+        "training_loss": sum(losses) / len(losses) if losses else None,
+        "eval_loss": evaluated[-1] if evaluated else None, "best_eval_loss": min(evaluated, default=None),
+        "best_step": state.best_global_step, "total_steps": state.global_step, "epochs": state.epoch,
+        "samples": len(trainer.train_dataset), "tokens_seen": int(tokens),
+        "tokens_per_second": round(tokens / max(extra["duration_seconds"], 1e-6), 1),
+        "trainable_parameters": size["trained"], "total_parameters": size["all"],
+        "per_device_train_batch_size": args.per_device_train_batch_size,
+        "gradient_accumulation_steps": args.gradient_accumulation_steps,
+        "effective_batch_size": args.train_batch_size * args.gradient_accumulation_steps * args.world_size,
+        "peak_memory_gb": status.values["peak_memory_gb"], "device": str(args.device),
+        "dtype": "bfloat16" if args.bf16 else "float16" if args.fp16 else "float32",
+        "warnings": status.values["warnings"], **extra, "curve": curve,
+    }  # fmt: skip
+    path = Path(config["files"]["stats"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def replacing(target: Path):
+    """A new folder that takes the place of `target` when the block ends without an error."""
+    partial, old = (target.with_name(f".{target.name}.{suffix}") for suffix in ("partial", "old"))
+    for leftover in (partial, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    partial.mkdir(parents=True)
+    yield partial
+    if target.exists():
+        target.rename(old)
+    partial.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def save(config: dict, formats: list[str], model, tokenizer, status: Status) -> None:
+    """Write the adapter, the merged 16-bit model and the GGUF files, each complete or not at all."""
+    paths = config["save"]
+    if "lora" in formats:
+        status.update(phase="saving_lora")
+        with replacing(Path(paths["lora"])) as folder:
+            model.save_pretrained(str(folder))
+            tokenizer.save_pretrained(str(folder))
+    if "merged" in formats:
+        status.update(phase="saving_merged")
+        with replacing(Path(paths["merged"])) as folder:
+            model.save_pretrained_merged(str(folder), tokenizer, save_method="merged_16bit")
+    if "gguf" in formats:
+        status.update(phase="saving_gguf")
+        # Unsloth names files after the folder; on some devices it writes beside it.
+        work = Path(paths["gguf"], ".partial")
+        shutil.rmtree(work, ignore_errors=True)
+        folder = work / paths["gguf_name"]
+        folder.mkdir(parents=True)
+        wanted = paths["gguf_quantization"]
+        model.save_pretrained_gguf(str(folder), tokenizer, quantization_method=wanted)
+        written = list(work.rglob("*.gguf"))
+        for name in wanted:
+            found = [file for file in written if file.stem.lower().endswith(name)]
+            if len(found) != 1:
+                raise Stop(FAILED, f"Unsloth wrote {len(found)} GGUF files of type {name}, not one")
+            os.replace(found[0], Path(paths["gguf"], f"{paths['gguf_name']}-{name}.gguf"))
+        shutil.rmtree(work)
+
+
+def exit_code(error: Exception) -> int:
+    """What an exception tells the parent process."""
+    if isinstance(error, Stop):
+        return error.code
+    for kind, code in ((BadData, BAD_DATA), (OtherRun, OTHER_RUN), (MemoryError, OUT_OF_MEMORY)):
+        if isinstance(error, kind):
+            return code
+    words = (
+        "out of memory",
+        "can't allocate memory",
+        "cannot allocate memory",
+    )  # CUDA's, the CPU's
+    return OUT_OF_MEMORY if any(word in str(error).lower() for word in words) else FAILED
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    here = Path(__file__).resolve().parent
+    parser.add_argument("--config", type=Path, default=here / "train.json")
+    parser.add_argument("--root", type=Path, default=here.parent, help="what its paths start from")
+    parser.add_argument("--save", action="append", choices=FORMATS, help="save this; do not train")
+    parser.add_argument("--fresh", action="store_true", help="ignore checkpoints")
+    parser.add_argument("--check", action="store_true", help="prove the mask, train nothing")
+    parser.add_argument("--attempt", type=int, default=1, help=argparse.SUPPRESS)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(arguments)
+    config = json.loads(options.config.read_text(encoding="utf-8"))
+    os.chdir(options.root)
+    threads = config["threads"]
+    if threads:  # before torch is loaded; on tiny models two threads are slower than one
+        os.environ |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    os.environ |= {"UNSLOTH_DISABLE_STATISTICS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    status = Status(config["files"], run_id=config["run_id"], attempt=options.attempt)
+    stopper = Stopper()
+    try:
+        import unsloth  # noqa: F401  (first: it patches transformers, trl and peft)
+
+        if options.save:
+            model, tokenizer = load(config, config["save"]["lora"])
+        else:
+            model, tokenizer = train(config, status, stopper, options.fresh, options.check)
+        if not options.check:
+            save(config, options.save or config["save"]["formats"], model, tokenizer, status)
+    except Exception as error:
+        code = exit_code(error)
+        text = f"out of memory: {error}" if code == OUT_OF_MEMORY else str(error)
+        status.end("interrupted" if code == INTERRUPTED else "failed", text or repr(error))
+        if code in (FAILED, OUT_OF_MEMORY):
+            traceback.print_exc()
+        print(f"error: {text or repr(error)}", flush=True)
+        return code
+    status.end("completed")
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

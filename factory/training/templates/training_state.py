@@ -1,0 +1,213 @@
+"""What a training run leaves on disk while it runs: status, history, sealed checkpoints.
+
+Copied to scripts/training_state.py beside train.py. Standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+HEARTBEAT_SECONDS = 2.0
+MANIFEST = "manifest.json"
+BATCH = ("per_device_train_batch_size", "gradient_accumulation_steps")
+
+
+class OtherRun(Exception):
+    """The checkpoints belong to a run with other settings or data."""
+
+
+class Status:
+    """What a reader may know at any moment: one file, replaced whole, beating every two seconds.
+
+    Trouble with it (disk full, read-only) is told once and never stops the training.
+    """
+
+    def __init__(self, files: dict, **values) -> None:
+        self.path, self.history = Path(files["status"]), Path(files["history"])
+        unknown = (
+            "step total_steps epoch total_epochs loss learning_rate eta_seconds checkpoint_at "
+            "completed_at error grad_norm eval_loss tokens_seen tokens_per_second memory_gb device"
+        )
+        self.values = dict.fromkeys(unknown.split())
+        self.values |= {"running": True, "phase": "starting", "progress_percent": 0.0, "step": 0}
+        self.values |= {"started_at": utc_now(), "pid": os.getpid(), "boot_id": boot_id()}
+        self.values |= {"peak_memory_gb": 0.0, "warnings": [], **values}
+        self.lock, self.ended, self.silent = threading.RLock(), threading.Event(), False
+        self.update()
+        threading.Thread(target=self._beat, daemon=True).start()
+
+    def _beat(self) -> None:
+        while not self.ended.wait(HEARTBEAT_SECONDS):
+            self.update()
+
+    def update(self, **values) -> None:
+        """Change fields and publish."""
+        now = utc_now()
+        with self.lock:
+            if values:
+                self.values |= {key: plain(value) for key, value in values.items()}
+                self.values["last_updated"] = now
+            self.values |= {"heartbeat_at": now, **memory(self.values["peak_memory_gb"])}
+            self._guarded(self._replace, json.dumps(self.values, indent=2, allow_nan=False))
+        if values and os.environ.get("FACTORY_EVENTS"):
+            print("@factory " + json.dumps(self.values, allow_nan=False), flush=True)
+
+    def record(self, **values) -> None:
+        """`update`, and one line for the history."""
+        self.update(**values)
+        keys = ("run_id", "attempt", "last_updated", "step", "epoch", "phase", "eta_seconds")
+        line = {key: self.values[key] for key in keys} | {k: plain(v) for k, v in values.items()}
+        self._guarded(self._append, json.dumps(line, allow_nan=False) + "\n")
+
+    def warn(self, text: str) -> None:
+        """Add a warning for the reader, and say it."""
+        print(f"warning: {text}", flush=True)
+        self.update(warnings=[*self.values["warnings"], text])
+
+    def end(self, phase: str, error: str | None = None) -> None:
+        """The last state of this process."""
+        self.ended.set()
+        finished = utc_now() if phase == "completed" else None
+        self.update(
+            phase=phase, running=False, error=error, completed_at=finished, eta_seconds=None
+        )
+
+    def _replace(self, text: str) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_name(f".{self.path.name}.tmp")
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, self.path)  # a reader sees the old file or the new one
+
+    def _append(self, line: str) -> None:
+        with self.history.open("a", encoding="utf-8") as file:
+            file.write(line)
+
+    def _guarded(self, write, text: str) -> None:
+        try:
+            write(text)
+        except OSError as error:
+            if not self.silent:
+                print(f"warning: the status cannot be written ({error}); going on", flush=True)
+            self.silent = True
+
+
+def plain(value):
+    """A value as JSON can hold it: NaN and Infinity become null."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def utc_now() -> str:
+    return (
+        time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
+        + f".{time.time_ns() // 10**6 % 1000:03d}Z"
+    )
+
+
+def boot_id() -> str | None:
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return None
+
+
+def memory(peak_so_far: float) -> dict:
+    """Memory in GiB: of the GPU where there is one, else resident memory of this process."""
+    torch = sys.modules.get("torch")
+    if torch is not None and hasattr(torch, "cuda") and torch.cuda.is_initialized():
+        used, peak = torch.cuda.memory_allocated(), torch.cuda.max_memory_allocated()
+    else:
+        try:
+            used = peak = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf(
+                "SC_PAGESIZE"
+            )
+        except OSError:  # not Linux
+            return {"memory_gb": None, "peak_memory_gb": peak_so_far}
+    gib = 1024**3
+    return {
+        "memory_gb": round(used / gib, 3),
+        "peak_memory_gb": max(peak_so_far, round(peak / gib, 3)),
+    }
+
+
+def sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def fingerprint(path: Path) -> str:
+    """Hash of a small file, size of a large one (weights: hashing 60 GB would cost a minute)."""
+    size = path.stat().st_size
+    return sha256(path) if size < 1 << 26 else f"{size} bytes"
+
+
+def identity(config: dict, root: Path = Path()) -> dict:
+    """What decides the weights: a checkpoint of another identity is never continued.
+
+    How the effective batch is cut up, where files lie and what is logged do not decide them.
+    """
+    trainer = config["trainer"]
+    free = {"output_dir", "save_total_limit", "report_to", "run_name", *BATCH}
+    settings = {key: value for key, value in trainer.items() if key not in free}
+    settings["effective_batch"] = math.prod(trainer[key] for key in BATCH)
+    base = sorted((root / config["model"]["name"]).glob("*"))
+    files = {path.name: fingerprint(path) for path in base if path.is_file()}
+    data = {key: sha256(root / config["data"][key]) for key in ("train", "validation")}
+    chosen = {key: config[key] for key in ("model", "lora", "threads", "early_stopping")}
+    return {**chosen, "trainer": settings, "data": {**config["data"], **data}, "base": files}
+
+
+def seal(checkpoint: Path, run: dict, **values) -> None:
+    """Write the manifest of a finished checkpoint, last; without it the checkpoint is not valid."""
+    (checkpoint / "training_args.bin").unlink(
+        missing_ok=True
+    )  # a pickle, with tokens in plain text
+    files = {f.name: sha256(f) for f in sorted(checkpoint.iterdir()) if f.name != MANIFEST}
+    temporary = checkpoint / ".manifest.tmp"
+    temporary.write_text(json.dumps({"run": run, "files": files, **values}, indent=1))
+    os.replace(temporary, checkpoint / MANIFEST)
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Checkpoint folders, the newest first."""
+    found = folder.glob("checkpoint-*")
+    return sorted((f for f in found if f.name[11:].isdigit()), key=lambda f: -int(f.name[11:]))
+
+
+def fault(checkpoint: Path) -> str | None:
+    """What is wrong with a checkpoint, or None."""
+    try:
+        files = json.loads((checkpoint / MANIFEST).read_text())["files"]
+        damaged = [name for name, digest in files.items() if sha256(checkpoint / name) != digest]
+    except (OSError, ValueError, KeyError) as error:
+        return f"{type(error).__name__}: {error}"
+    return f"{damaged[0]} is not what was saved" if damaged else None
+
+
+def differences(old: dict, new: dict, name: str = "") -> list[str]:
+    """`key: old -> new` of all that differs in two nested dictionaries."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return [f"{name}: {old!r} -> {new!r}"] if old != new else []
+    keys = sorted({*old, *new})
+    return [d for k in keys for d in differences(old.get(k), new.get(k), f"{name}.{k}".strip("."))]
+
+
+def newest_valid(folder: Path, run: dict, warn) -> Path | None:
+    """The checkpoint to go on from. OtherRun if it belongs to another run."""
+    for checkpoint in checkpoints(folder):
+        if reason := fault(checkpoint):
+            warn(f"{checkpoint} is damaged and skipped ({reason})")
+            continue
+        if changed := differences(json.loads((checkpoint / MANIFEST).read_text())["run"], run):
+            raise OtherRun(f"{checkpoint} belongs to another run: {'; '.join(changed[:5])}")
+        return checkpoint
+    return None
