@@ -6,17 +6,23 @@ a field marked `gate()` is a threshold: changing it re-judges a stage without ru
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
-from factory import storage
-from factory.errors import ConfigError, DataError, did_you_mean
+from factory.errors import ConfigError, did_you_mean
 from factory.workspace import CONFIG_NAME
 
+FIELDS_HINT = "python -m factory schema lists the fields"
 QUANTIZATIONS = ("f16", "bf16", "q8_0", "q5_k_m", "q4_k_m")
 Quantization = Literal["f16", "bf16", "q8_0", "q5_k_m", "q4_k_m"]
 
@@ -35,11 +41,28 @@ def _as_list(value: Any) -> Any:
 
 
 class Section(BaseModel):
-    """A configuration section: unknown keys and NaN are errors."""
+    """A configuration section: unknown keys and NaN are errors.
+
+    `aliases` are names that older configurations and other tools use for a field.
+    """
 
     model_config = ConfigDict(
         extra="forbid", allow_inf_nan=False, validate_assignment=True, protected_namespaces=()
     )
+    aliases: ClassVar[dict[str, str]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rename_aliases(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        renamed = dict(values)
+        for alias, name in cls.aliases.items():
+            if alias in renamed:
+                if name in renamed:
+                    raise ValueError(f"{alias!r} is another name of {name!r}: give one of them")
+                renamed[name] = renamed.pop(alias)
+        return renamed
 
 
 class Project(Section):
@@ -60,12 +83,20 @@ class Model(Section):
     name: str = Field("models/base", min_length=1)
     revision: str | None = Field(None, description="Commit of a Hugging Face model id.")
     max_seq_length: int = Field(2048, ge=16)
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] | None = None
-    load_in_4bit: bool = False
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] | None = Field(
+        None, description="Of the weights in training; null or auto: decided by the hardware."
+    )
+    load_in_4bit: bool = Field(False, description="QLoRA: frozen weights in nf4 (needs a GPU).")
+    full_finetuning: bool = Field(False, description="Train every weight instead of an adapter.")
+    attn_implementation: Literal["eager", "sdpa", "flash_attention_2"] | None = Field(
+        None, description="null: decided by the hardware."
+    )
 
 
 class Lora(Section):
     """LoRA adapter, in PEFT's names."""
+
+    aliases = {"rank": "r", "alpha": "lora_alpha", "dropout": "lora_dropout"}
 
     r: int = Field(16, ge=1)
     lora_alpha: int = Field(32, ge=1)
@@ -73,10 +104,16 @@ class Lora(Section):
     target_modules: list[str] | Literal["all-linear"] = Field(
         default=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
     )
+    modules_to_save: list[str] = Field(
+        default_factory=list, description="Trained in full beside the adapter, e.g. embed_tokens."
+    )
     bias: Literal["none", "all", "lora_only"] = "none"
-    use_gradient_checkpointing: bool | Literal["unsloth"] = "unsloth"
+    use_gradient_checkpointing: bool | Literal["unsloth"] | None = Field(
+        None, description="null: decided by the hardware."
+    )
     random_state: int = 3407
     use_rslora: bool = False
+    use_dora: bool = False
     finetune_vision_layers: bool = False
     finetune_language_layers: bool = True
     finetune_attention_modules: bool = True
@@ -86,26 +123,77 @@ class Lora(Section):
 class Training(Section):
     """The SFT run, in the names of transformers' TrainingArguments."""
 
+    aliases = {
+        "batch_size": "per_device_train_batch_size",
+        "epochs": "num_train_epochs",
+        "warmup_ratio": "warmup_steps",
+        "lr": "learning_rate",
+    }
+
     per_device_train_batch_size: int = Field(2, ge=1)
     gradient_accumulation_steps: int = Field(4, ge=1)
-    warmup_steps: int = Field(5, ge=0)
+    per_device_eval_batch_size: int | None = Field(None, ge=1, description="null: as in training.")
+    warmup_steps: float = Field(5, ge=0, description="Below 1: a share of all steps.")
     max_steps: int | None = Field(None, ge=1, description="null: train by epochs.")
     num_train_epochs: float = Field(3, gt=0)
     learning_rate: float = Field(2e-4, gt=0)
+    embedding_learning_rate: float | None = Field(
+        None, gt=0, description="For embed_tokens and lm_head, if they are trained."
+    )
     fp16: bool | None = Field(None, description="null: decided by the hardware.")
     bf16: bool | None = Field(None, description="null: decided by the hardware.")
     logging_steps: int = Field(1, ge=1)
     save_steps: int = Field(50, ge=1)
-    save_total_limit: int = Field(3, ge=1)
-    eval_steps: int | None = Field(None, ge=1, description="null: at the end of each epoch.")
-    optim: str = "adamw_8bit"
+    save_total_limit: int = Field(3, ge=2, description="Two, so that one may be damaged.")
+    eval_steps: int | None = Field(
+        None, ge=0, description="null: at the end of each epoch; 0: never."
+    )
+    load_best_model_at_end: bool = Field(False, description="Keep the lowest validation loss.")
+    early_stopping_patience: int | None = Field(
+        None, ge=1, description="Evaluations without improvement before training stops."
+    )
+    early_stopping_threshold: float = Field(0.0, ge=0)
+    optim: Literal[
+        "adamw_8bit",
+        "paged_adamw_8bit",
+        "paged_adamw_32bit",
+        "lion_8bit",
+        "adamw_torch",
+        "adamw_torch_fused",
+        "adafactor",
+        "sgd",
+    ] = "adamw_8bit"
     weight_decay: float = Field(0.01, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
-    lr_scheduler_type: str = "linear"
-    group_by_length: bool = True
+    lr_scheduler_type: Literal[
+        "linear",
+        "cosine",
+        "cosine_with_restarts",
+        "polynomial",
+        "constant",
+        "constant_with_warmup",
+        "inverse_sqrt",
+    ] = "linear"
+    neftune_noise_alpha: float | None = Field(None, gt=0)
+    packing: bool = Field(False, description="Several rows in one sequence (needs a GPU).")
+    group_by_length: bool = Field(True, description="Batches of rows of similar length.")
+    over_length: Literal["drop", "truncate", "raise"] = Field(
+        "drop", description="Rows longer than model.max_seq_length."
+    )
+    divergence_factor: float = Field(
+        3.0, gt=1, description="Loss above this multiple of its minimum counts as diverged."
+    )
+    divergence_window: int = Field(20, ge=1, description="Logged steps the loss is averaged over.")
+    stop_on_divergence: bool = False
+    allow_shorter_sequences: bool = Field(
+        False, description="Out of memory at micro-batch 1: halve model.max_seq_length."
+    )
     seed: int = Field(3407, ge=0)
     num_threads: int | None = Field(None, ge=1, description="null: by the size of the model.")
     output_dir: str = "models/checkpoints/trainer"
+    min_loss_decrease: float = gate(
+        0.0, ge=0, lt=1, description="Share by which the loss has to fall from start to end."
+    )
 
 
 class Dataset(Section):
@@ -135,6 +223,10 @@ class Evaluation(Section):
         "auto", description="auto: exact_match where rows call tools or have an answer, else loss."
     )
     min_improvement: float = gate(0.0)
+    targets: dict[
+        Literal["exact_match", "tool_accuracy", "parameter_f1", "text_match"],
+        Annotated[float, Field(ge=0, le=1)],
+    ] = gate({}, description="Least values of the fine-tuned model on the test rows.")
     min_rows: int = gate(20, ge=1, description="Fewer test rows than this prove nothing.")
     confidence: float = Field(0.95, gt=0.5, lt=1)
     bootstrap_samples: int = Field(10_000, ge=100)
@@ -182,11 +274,30 @@ class Wandb(Section):
     run_name: str | None = None
 
 
+class Expert(Section):
+    """Who the model is to be; recorded with the adapter and in the release."""
+
+    display_name: str = ""
+    role: str = ""
+    group: str = ""
+    specialization: str = ""
+    system_prompt: str = Field("", description="The words the expert is addressed with.")
+    prompt_template: str = Field(
+        "", description="Alpaca-style text with {instruction}, {input_section} and {output}."
+    )
+    focus_tools: list[str] = Field(
+        default_factory=list, description="The tools this expert is for."
+    )
+
+
 class Config(Section):
     """The whole of training-config.json."""
 
     schema_: str | None = Field(None, alias="$schema")
+    preset: str | None = Field(None, description="A preset that everything here is laid on.")
+    fit: bool = Field(False, description="Lower what the preset's hardware does not allow.")
     project: Project = Project()
+    expert: Expert = Expert()
     model: Model = Model()
     lora: Lora = Lora()
     training: Training = Training()
@@ -204,25 +315,14 @@ def json_schema() -> dict[str, Any]:
 
 
 def load(path: Path, overrides: list[str] | None = None) -> Config:
-    """Read a configuration file, apply `section.key=value` overrides, validate.
+    """Read a configuration file with its preset, apply `section.key=value` overrides, validate.
 
     Raises ConfigError naming the file, the field and the nearest right name.
+    `factory.layers.load` also tells where each value is from.
     """
-    if not path.exists():
-        raise ConfigError(
-            "no configuration here",
-            where=str(path),
-            hint="make a workspace with: python -m factory init DIR",
-        )
-    try:
-        values = storage.read_json(path)
-    except DataError as error:
-        raise ConfigError(error.message, where=error.where) from None
-    if not isinstance(values, dict):
-        raise ConfigError("must be a JSON object", where=str(path))
-    for override in overrides or []:
-        _apply_override(values, override)
-    return validate(values, where=str(path))
+    from factory import layers  # it is built on this module
+
+    return layers.load(path, overrides).config
 
 
 def validate(values: dict[str, Any], *, where: str = CONFIG_NAME) -> Config:
@@ -230,49 +330,29 @@ def validate(values: dict[str, Any], *, where: str = CONFIG_NAME) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        faults = [_explain(fault) for fault in error.errors()]
-    raise ConfigError(
-        "; ".join(faults), where=where, hint="python -m factory schema lists the fields"
-    )
+        faults = [explain(fault) for fault in error.errors()]
+    raise ConfigError("; ".join(faults), where=where, hint=FIELDS_HINT)
 
 
-def _apply_override(values: dict[str, Any], override: str) -> None:
-    key, separator, text = override.partition("=")
-    if not separator or not key:
-        raise ConfigError(
-            f"{override!r} is not KEY=VALUE", where="--set", hint="e.g. --set training.max_steps=60"
-        )
-    *parents, last = key.strip().split(".")
-    for parent in parents:
-        values = values.setdefault(parent, {})
-        if not isinstance(values, dict):
-            raise ConfigError(f"{parent!r} has no fields", where=f"--set {key}")
-    values[last] = _parse_value(text)
-
-
-def _parse_value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def _explain(fault: Any) -> str:
+def explain(fault: Any, root: type[BaseModel] = Config) -> str:
+    """One pydantic fault of a `root` model as a sentence with the nearest right name."""
     place = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         name = str(fault["loc"][-1])
-        return f"{place}: unknown field{did_you_mean(name, _siblings(fault['loc'][:-1]))}"
+        return f"{place}: unknown field{did_you_mean(name, _siblings(root, fault['loc'][:-1]))}"
+    if fault["type"] == "missing":
+        return f"{place}: is needed"
     given = repr(fault["input"])
     given = given if len(given) <= 60 else given[:57] + "..."
     return f"{place}: {fault['msg']} (got {given})"
 
 
-def _siblings(location: tuple[Any, ...]) -> list[str]:
+def _siblings(root: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
     """The field names of the section at `location`."""
-    section: Any = Config
+    section: Any = root
     for part in location:
         field: FieldInfo | None = section.model_fields.get(part)
-        section = field.annotation if field else Config
+        section = field.annotation if field else root
     return list(section.model_fields)
 
 

@@ -1,0 +1,288 @@
+"""A configuration in layers: defaults < preset < workspace file < command line.
+
+A preset is itself layered: hardware < lora < hyperparameters < expert < data set < its own values.
+`load` merges the layers field by field, remembers where each value is from, and holds the result
+against the limits of the preset's hardware.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from factory import config_file, limits, presets
+from factory.artifacts import Decision
+from factory.config import FIELDS_HINT, Config, Section, explain
+from factory.errors import ConfigError, did_you_mean
+from factory.presets import Catalog
+
+Values = dict[str, Any]
+DEFAULTS = "defaults"
+COMMAND_LINE = "command line"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Values by section and field, and who gives them."""
+
+    name: str
+    where: str
+    values: Values
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A validated configuration and where it is from.
+
+    `layers` are in rising order; `decisions` are what a gate file has to remember of them.
+    """
+
+    config: Config
+    layers: list[Layer]
+    decisions: dict[str, Decision] = field(default_factory=dict)
+
+    def origins(self, key: str) -> list[tuple[str, Any]]:
+        """Every value that a dotted field got, lowest layer first: `(layer, value)`."""
+        section, _, name = key.partition(".")
+        found = [(DEFAULTS, _default(section, name))]
+        for layer in self.layers:
+            values = layer.values.get(section, _MISSING)
+            if name:
+                values = values.get(name, _MISSING) if isinstance(values, dict) else _MISSING
+            if values is not _MISSING:
+                found.append((layer.name, values))
+        return found
+
+
+_MISSING: Any = object()
+
+
+def load(
+    path: Path,
+    overrides: Iterable[str] | None = None,
+    *,
+    preset: str | None = None,
+    fit: bool | None = None,
+) -> Resolved:
+    """Read the configuration at `path` with its preset, apply overrides, validate, hold to limits.
+
+    `preset` and `fit` stand in for the fields of the same name. Raises ConfigError that names the
+    layer at fault, the field and the nearest right name.
+    """
+    path = config_file.locate(path)
+    layer = Layer(path.name, str(path), _canonical(config_file.read(path)))
+    return resolve(layer, overrides, root=path.parent, preset=preset, fit=fit)
+
+
+def resolve(
+    workspace: Layer,
+    overrides: Iterable[str] | None = None,
+    *,
+    root: Path | None = None,
+    preset: str | None = None,
+    fit: bool | None = None,
+) -> Resolved:
+    """The layers below and above one workspace layer, merged and validated."""
+    chosen = preset or workspace.values.get("preset")
+    catalog = presets.load(root) if chosen else Catalog()
+    below = _preset_layers(catalog, chosen, workspace.where) if chosen else []
+    asked: Values = {"preset": preset} if preset else {}
+    if fit is not None:
+        asked["fit"] = fit
+    layers = [*below, workspace, Layer(COMMAND_LINE, "the command line", asked)]
+    merged = _merge(layer.values for layer in layers)
+    layers += _overrides(merged, overrides or [])
+    config = _validate(merged, layers)
+    if not chosen:
+        return Resolved(config, layers)
+    return _hold_to_limits(config, merged, layers, catalog, chosen)
+
+
+def _preset_layers(catalog: Catalog, chosen: Any, where: str) -> list[Layer]:
+    if not isinstance(chosen, str):
+        raise ConfigError(f"preset: not a name (got {chosen!r})", where=where)
+    preset = catalog.preset(chosen)
+    if preset.sequence:
+        raise ConfigError(
+            f"preset {chosen!r} is a sequence of {', '.join(preset.sequence)}",
+            where=where,
+            hint=f"run them in turn: python -m factory run all --preset {chosen}",
+        )
+    named = (
+        ("hardware", "hardware", preset.hardware, lambda name: catalog.hardware(name).values()),
+        ("lora", "lora", preset.lora, catalog.lora),
+        ("hyperparameters", "hyperparameters", preset.hyperparameters, catalog.hyperparameters),
+        ("expert", "experts", preset.expert, lambda name: catalog.expert(name).values()),
+        ("dataset", "datasets", preset.dataset, lambda name: catalog.dataset(name).values()),
+    )
+    layers = [
+        Layer(f"{kind} {name}", catalog.entry(table, name).where, _canonical(values(name)))
+        for kind, table, name, values in named
+        if name is not None
+    ]
+    own = _canonical({"preset": chosen, "project": {"name": chosen}})
+    layers.append(
+        Layer(
+            f"preset {chosen}",
+            catalog.entry("presets", chosen).where,
+            _merge([own, _canonical(preset.values())]),
+        )
+    )
+    return layers
+
+
+def _canonical(values: Values) -> Values:
+    """The same values with every alias replaced, so that layers meet under one name.
+
+    Where a section gives a field under both names, both stay for the validation to refuse.
+    """
+    renamed: Values = {}
+    for name, section in values.items():
+        aliases = _section(name).aliases
+        renamed[name] = (
+            {
+                (aliases.get(key, key) if aliases.get(key) not in section else key): value
+                for key, value in section.items()
+            }
+            if isinstance(section, dict)
+            else section
+        )
+    return renamed
+
+
+def _section(name: str) -> type[Section]:
+    """The model of one section; a plain Section (without aliases) for anything else."""
+    known = Config.model_fields.get(name)
+    kind = known.annotation if known else None
+    return kind if isinstance(kind, type) and issubclass(kind, Section) else Section
+
+
+def _merge(layers: Iterable[Values]) -> Values:
+    """Later layers replace earlier ones, field by field within the sections."""
+    merged: Values = {}
+    for values in layers:
+        for name, value in values.items():
+            below = merged.get(name)
+            if isinstance(value, dict) and isinstance(below, dict):
+                value = {**below, **value}
+            merged[name] = copy.deepcopy(value)
+    return merged
+
+
+def _overrides(merged: Values, overrides: Iterable[str]) -> list[Layer]:
+    """Apply `a.b=value` texts to `merged` in order; one layer each."""
+    layers = []
+    for text in overrides:
+        key, value = _parse_override(text)
+        section, *inner = key.split(".")
+        section_aliases = _section(section).aliases
+        if inner:
+            inner[0] = section_aliases.get(inner[0], inner[0])
+        _set(merged, [section, *inner], value, where=f"--set {key}")
+        given = {section: {inner[0]: merged[section][inner[0]]} if inner else value}
+        layers.append(Layer(COMMAND_LINE, f"--set {text}", given))
+    return layers
+
+
+def _parse_override(override: str) -> tuple[str, Any]:
+    key, separator, text = override.partition("=")
+    if not separator or not key.strip():
+        raise ConfigError(
+            f"{override!r} is not KEY=VALUE", where="--set", hint="e.g. --set training.max_steps=60"
+        )
+    try:
+        return key.strip(), json.loads(text)
+    except ValueError:
+        return key.strip(), text
+
+
+def _set(values: Values, keys: list[str], value: Any, *, where: str) -> None:
+    *parents, last = keys
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"{parent!r} has no fields", where=where)
+    values[last] = value
+
+
+def _validate(merged: Values, layers: list[Layer]) -> Config:
+    """A Config of the merged values; ConfigError says which layer brought which fault."""
+    try:
+        return Config.model_validate(merged)
+    except ValidationError as error:
+        faults = error.errors()
+    sources = [_source(layers, fault["loc"]) for fault in faults]
+    first = sources[0]
+    told = [
+        explain(fault) if source is first else f"{explain(fault)} (in {source.where})"
+        for fault, source in zip(faults, sources, strict=True)
+    ]
+    raise ConfigError("; ".join(told), where=first.where, hint=FIELDS_HINT)
+
+
+def _source(layers: list[Layer], location: tuple[int | str, ...]) -> Layer:
+    """The highest layer that gives the field at `location`, or its section."""
+    for depth in (2, 1):
+        for layer in reversed(layers):
+            value: Any = layer.values
+            for part in location[:depth]:
+                value = value.get(part, _MISSING) if isinstance(value, dict) else _MISSING
+            if value is not _MISSING:
+                return layer
+    return next(layer for layer in layers if layer.name != COMMAND_LINE)
+
+
+def _hold_to_limits(
+    config: Config, merged: Values, layers: list[Layer], catalog: Catalog, chosen: str
+) -> Resolved:
+    """Refuse what the preset's hardware or base model does not allow, or lower it with `fit`."""
+    preset = catalog.preset(chosen)
+    given_by = "--preset" if layers[-1].values.get("preset") else "the configuration"
+    decisions = {"preset": Decision(value=chosen, reason=f"named by {given_by}")}
+    found = limits.exceeded(
+        config,
+        hardware=catalog.hardware(preset.hardware) if preset.hardware else None,
+        expert=catalog.expert(preset.expert) if preset.expert else None,
+    )
+    if not found:
+        return Resolved(config, layers, decisions)
+    if not config.fit:
+        raise ConfigError(
+            "; ".join(limit.message for limit in found),
+            where=f"preset {chosen}",
+            hint="lower them, choose another preset (python -m factory presets suggest), "
+            "or let --fit lower them",
+        )
+    lowered: Values = {}
+    for limit in found:
+        for key, value in limit.lowered.items():
+            section, _, name = key.partition(".")
+            lowered.setdefault(section, {})[name] = value
+            decisions[f"fit.{key}"] = Decision(value=value, reason=limit.message)
+    layer = Layer("fit", f"hardware {preset.hardware}", lowered)
+    layers = [*layers, layer]
+    return Resolved(_validate(_merge([merged, lowered]), layers), layers, decisions)
+
+
+def _default(section: str, name: str) -> Any:
+    """The default of a dotted field; ConfigError if there is no such field."""
+    known = Config.model_fields.get(section)
+    if known is None:
+        raise _unknown(section, Config)
+    if not name:
+        return known.default
+    kind = _section(section)
+    if name not in kind.model_fields:
+        raise _unknown(name, kind, prefix=f"{section}.")
+    return kind.model_fields[name].get_default(call_default_factory=True)
+
+
+def _unknown(name: str, kind: type[BaseModel], *, prefix: str = "") -> ConfigError:
+    nearest = did_you_mean(name, kind.model_fields)
+    return ConfigError(f"no field {prefix}{name}{nearest}", where="--why", hint=FIELDS_HINT)

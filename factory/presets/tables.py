@@ -1,0 +1,156 @@
+"""The tables of a presets file: hardware, experts, lora, hyperparameters, datasets, presets.
+
+Field names are those of the seeds' training.toml, so such a file works unchanged as a workspace's
+presets.toml. Each model says what its table adds to the configuration: `values()` returns plain
+values by section and field.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from factory.config import Expert, Lora, Section, Training
+
+Values = dict[str, Any]
+
+# What the seeds call a hyperparameter -> its name in the `training` section.
+HYPERPARAMETERS = {
+    "num_epochs": "num_train_epochs",
+    "batch_size": "per_device_train_batch_size",
+    "gradient_accumulation": "gradient_accumulation_steps",
+    "lr_scheduler": "lr_scheduler_type",
+}
+
+
+class Hardware(Section):
+    """A machine profile: its limits, and what it recommends."""
+
+    name: str
+    device: Literal["cuda", "rocm", "mps", "cpu"]
+    available_memory_gb: float = Field(gt=0, description="GB (10^9 bytes) that a run may use.")
+    max_batch_size: int = Field(ge=1)
+    max_sequence_length: int = Field(ge=16)
+    supports_fp16: bool
+    supports_bf16: bool
+    supports_gradient_checkpointing: bool
+    max_lora_rank: int = Field(ge=1)
+    recommended_gradient_accumulation: int = Field(1, ge=1)
+    status: str = Field("available", description="`unsupported...`: presets on it are refused.")
+    cost_per_hour: float | None = Field(None, ge=0, description="US dollars; shown only.")
+    python_path: str | None = Field(None, description="Shown only: commands use this Python.")
+    notes: str = ""
+
+    def values(self) -> Values:
+        """Defaults that this machine can run; a limit forbids, it never forces.
+
+        bf16, fp16 and checkpointing stay undecided where they are supported: the machine that
+        really trains decides then.
+        """
+        default_batch = Training().per_device_train_batch_size
+        training: Values = {
+            "gradient_accumulation_steps": self.recommended_gradient_accumulation,
+            "per_device_train_batch_size": min(default_batch, self.max_batch_size),
+        }
+        lora: Values = {"r": min(Lora().r, self.max_lora_rank)}
+        if not self.supports_bf16:
+            training["bf16"] = False
+        if not self.supports_fp16:
+            training["fp16"] = False
+        if not self.supports_gradient_checkpointing:
+            lora["use_gradient_checkpointing"] = False
+        return {"training": training, "lora": lora}
+
+
+class ExpertProfile(Expert):
+    """Who the model is, on which base, and how good it has to be."""
+
+    base_model: str = Field(min_length=1)
+    context_window: int | None = Field(None, ge=16, description="Tokens the base model can take.")
+    targets: dict[str, float] = Field(
+        default_factory=dict, description="Gates: metric -> least value on the test rows."
+    )
+    notes: str = ""
+
+    def values(self) -> Values:
+        """The base model, the expert's own words, and its targets as gates."""
+        said = self.model_dump(exclude_unset=True, include=set(Expert.model_fields))
+        values: Values = {"model": {"name": self.base_model}, "expert": said}
+        if self.targets:
+            values["evaluation"] = {"targets": self.targets}
+        return values
+
+
+class DatasetProfile(Section):
+    """Raw examples, with their split files if they come split."""
+
+    path: str = Field(min_length=1, description="A file, or the folder of the split files.")
+    description: str = ""
+    train_split: str | None = None
+    val_split: str | None = None
+    test_split: str | None = None
+    quality_threshold: float | None = Field(None, ge=0, le=1)
+    domains: list[str] = Field(default_factory=list)
+    notes: str = ""
+
+    def values(self) -> Values:
+        """The sources of the data set; split files are recognised by their names."""
+        splits = [name for name in (self.train_split, self.val_split, self.test_split) if name]
+        sources = [f"{self.path.rstrip('/')}/{name}" for name in splits] or [self.path]
+        return {"dataset": {"sources": sources}}
+
+
+class Preset(Section):
+    """A combination: one of each table, and values of its own; or a sequence of presets."""
+
+    description: str = ""
+    expert: str | None = None
+    hardware: str | None = None
+    dataset: str | None = None
+    lora: str | None = None
+    hyperparameters: str | None = None
+    sequence_length: int | None = Field(None, ge=16)
+    batch_size: int | None = Field(None, ge=1)
+    gradient_accumulation: int | None = Field(None, ge=1)
+    config: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="Values of any section of the configuration."
+    )
+    sequence: list[str] = Field(
+        default_factory=list, description="Presets that are run one after the other."
+    )
+    notes: str = ""
+
+    @model_validator(mode="after")
+    def _sequence_stands_alone(self) -> Preset:
+        others = self.model_fields_set - {"description", "sequence", "notes"}
+        if self.sequence and others:
+            raise ValueError(f"a sequence has no {', '.join(sorted(others))} of its own")
+        return self
+
+    def values(self) -> Values:
+        """The preset's own values, above those of the tables it names."""
+        values: Values = {name: dict(section) for name, section in self.config.items()}
+        if self.sequence_length is not None:
+            values.setdefault("model", {})["max_seq_length"] = self.sequence_length
+        training = {
+            "per_device_train_batch_size": self.batch_size,
+            "gradient_accumulation_steps": self.gradient_accumulation,
+        }
+        given = {name: value for name, value in training.items() if value is not None}
+        if given:
+            values["training"] = given | values.get("training", {})
+        return values
+
+
+def hyperparameter_values(table: Values) -> Values:
+    """A `[hyperparameters.*]` table in the names of the `training` section."""
+    values = {HYPERPARAMETERS.get(name, name): value for name, value in table.items()}
+    strategy = values.pop("eval_strategy", None)
+    if strategy == "no":
+        values["eval_steps"] = 0
+    elif strategy == "epoch":
+        values["eval_steps"] = None
+    elif strategy not in (None, "steps"):
+        raise ValueError(f"eval_strategy is one of no, steps, epoch (got {strategy!r})")
+    return {"training": values}
