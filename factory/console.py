@@ -82,7 +82,7 @@ class Console:
             table.add_column(name, justify="right" if numeric else "left", overflow="fold")
         for row in body:
             table.add_row(*(Text(_cell(value)) for value in row))
-        self.rich.print(Padding(table, (0, 0, 1, 2)))
+        self.rich.print(Padding(table, (0, 0, 1, 2), expand=False))
 
     @contextmanager
     def bar(self, label: str, *, total: float | None = None) -> Iterator[Bar]:
