@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,10 +50,9 @@ class BaseModel:
 def resolve(context: Context) -> BaseModel:
     """Find `model.name`; ConfigError when it is neither a model folder nor a hub id we can get."""
     name = context.config.model.name
-    if "\0" not in name and len(name) < 4096:
-        folder = context.workspace.root / name
-        if folder.is_dir():
-            return _local(context, name)
+    # os.path.isdir says no, where Path.is_dir raises, to names that no file system takes.
+    if os.path.isdir(context.workspace.root / name):
+        return _local(context, name)
     if HUB_ID.match(name) and not name.startswith("models/"):
         return _from_hub(name, context.config.model.revision)
     raise ConfigError(
