@@ -1,0 +1,134 @@
+"""The proving process: `python -m factory.export.proof_worker REQUEST.json`.
+
+Compares every produced file with the adapter, and finds the Go template that renders like the
+model's own, and writes both as one JSON file.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+from factory import child, storage
+from factory.data.conversation import Row
+from factory.errors import DataError, FactoryError
+from factory.export import gguf_tensors, ollama, parity
+from factory.export.proof import ProofRequest, read_request
+from factory.export.report import OllamaTemplate, Parity
+from factory.inference.turns import Turn, turns
+from factory.inference.worker import load_tokenizer
+
+# Of a long answer the first tokens are compared: enough to tell one model from another.
+MAX_POSITIONS_PER_TURN = 128
+# A data set may have a system prompt a row; the Modelfile shows the most frequent ones.
+MAX_SYSTEMS = 8
+
+
+def main(path: Path) -> int:
+    """Prove what one request names; an expected error is sent to the parent as an event."""
+    try:
+        _prove(read_request(path))
+    except FactoryError as error:
+        child.emit({"event": "error", **error.as_json()})
+        return 1
+    return 0
+
+
+def _prove(asked: ProofRequest) -> None:
+    tokenizer = load_tokenizer(asked.adapter)
+    rows = [cast(Row, row) for row in storage.read_jsonl(Path(asked.adapter.rows))]
+    found = _parities(asked, tokenizer, rows)
+    storage.write_json(
+        Path(asked.output),
+        {
+            "parity": {name: parity.model_dump() for name, parity in found.items()},
+            "ollama": _ollama(tokenizer, rows).model_dump(),
+            "end_token_id": tokenizer.eos_token_id,
+        },
+    )
+
+
+def _parities(asked: ProofRequest, tokenizer: Any, rows: Sequence[Row]) -> dict[str, Parity]:
+    """Parity of the merged folder and of each GGUF, by name."""
+    wanted = set(asked.adapter.ids)
+    rows = [row for row in rows if row["id"] in wanted]
+    which = asked.adapter.turns
+    items = _turns(tokenizer, rows, which)
+    if not items:
+        raise DataError("no assistant turn to compare", where=asked.adapter.rows)
+    adapter, rounded = parity.adapter_logits(asked.adapter, items, asked.merged_dtype)
+
+    request = replace(asked.adapter, model=asked.merged, adapter=None)
+    # The merged folder stands on its own: its tokenizer and template, not the base model's.
+    own = load_tokenizer(replace(request, tokenizer=asked.merged, chat_template=None))
+    merged = parity.summarise(
+        items,
+        adapter,
+        parity.folder_logits(request, items),
+        prompts_differ=_differing(items, _turns(own, rows, which)),
+    )
+    floor = parity.largest_difference(adapter, rounded)
+    found = {"merged": merged.model_copy(update={"rounding_floor": floor})}
+    for name, file in asked.gguf.items():
+        embedded = copy.deepcopy(tokenizer)
+        embedded.chat_template = gguf_tensors.chat_template(Path(file))
+        found[name] = parity.summarise(
+            items,
+            adapter,
+            parity.gguf_logits(file, items, asked.adapter.threads),
+            prompts_differ=_differing(items, _turns(embedded, rows, which)),
+        )
+    return found
+
+
+def _turns(tokenizer: Any, rows: Sequence[Row], which: str) -> list[Turn]:
+    """The turns to compare; none where the tokenizer has no template to render them."""
+    if not tokenizer.chat_template:
+        return []
+    found = [turn for row in rows for turn in turns(tokenizer, row, which=which)]
+    return [replace(turn, target_ids=turn.target_ids[:MAX_POSITIONS_PER_TURN]) for turn in found]
+
+
+def _differing(items: Sequence[Turn], found: Sequence[Turn]) -> int:
+    """How many turns became other tokens; all of them if there are not as many."""
+    if len(items) != len(found):
+        return len(items)
+    return sum(
+        (ours.prompt_ids, ours.target_ids) != (theirs.prompt_ids, theirs.target_ids)
+        for ours, theirs in zip(items, found, strict=True)
+    )
+
+
+def _ollama(tokenizer: Any, rows: Sequence[Row]) -> OllamaTemplate:
+    """The matching Go template, and what stands in the system block of the rows."""
+
+    def render(messages: ollama.Messages, tools: ollama.Tools) -> str:
+        from jinja2.exceptions import TemplateError
+
+        try:
+            text: str = tokenizer.apply_chat_template(
+                messages, tools=tools, tokenize=False, add_generation_prompt=True
+            )
+        except TemplateError as error:
+            raise ollama.Refused(str(error)) from None
+        return text.removeprefix(tokenizer.bos_token or "")
+
+    found = ollama.match(render)
+    systems = ollama.system_texts(render, found.family, rows)
+    family_stops = found.family.stops if found.family else ()
+    return OllamaTemplate(
+        family=found.family.name if found.family else None,
+        tools=found.tools,
+        reason=found.reason,
+        stops=sorted({*family_stops, tokenizer.eos_token}),
+        systems=[text for text, _count in systems.most_common() if text][:MAX_SYSTEMS],
+        always_system=None not in systems,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
