@@ -6,13 +6,14 @@ Nothing heavy is imported here; each command imports what it needs when it is ca
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from factory import __version__
+from factory.commands import config, invocation, presets
+from factory.commands.invocation import print_json, wants_json
 from factory.errors import ConfigError, FactoryError, did_you_mean
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ def build_parser() -> Parser:
     check.add_argument("stage", nargs="?", choices=STAGE_NAMES, default="all")
     add("next", "the one next action, its exact command and why", _next)
     _add_init(add("init", "make a workspace", _init))
+    config.add_parser(commands, shared)
+    presets.add_parser(commands, shared)
     schema = add("schema", "print a JSON Schema", _schema)
     schema.add_argument(
         "name", nargs="?", default="training-config", help="which (default: training-config)"
@@ -112,14 +115,7 @@ def _add_run(run: Parser) -> None:
     run.add_argument("stage", choices=STAGE_NAMES, help="which stage")
     run.add_argument("--force", action="store_true", help="run even if nothing changed")
     run.add_argument("--dry-run", action="store_true", help="say what would run; write nothing")
-    run.add_argument(
-        "--set",
-        dest="overrides",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="override one configuration value, e.g. training.learning_rate=1e-4",
-    )
+    invocation.add_layer_options(run)
     run.add_argument(
         "--waive",
         metavar="GATE",
@@ -163,39 +159,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _fail(error: FactoryError, *, as_json: bool) -> int:
     if as_json:
-        _print_json(error.as_json())
+        print_json(error.as_json())
     print(f"error: {error}", file=sys.stderr)
     return error.exit_code
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
-
-
-def _wants_json(options: argparse.Namespace) -> bool:
-    return bool(getattr(options, "json", False))
-
-
-def _root(options: argparse.Namespace) -> Path:
-    root = Path(getattr(options, "workspace", "."))
-    if not root.is_dir():
-        raise ConfigError("no such folder", where=f"-C {root}")
-    return root
-
-
-def _context(options: argparse.Namespace) -> Context:
-    from factory import config
-    from factory.console import Console
-    from factory.context import Context
-    from factory.workspace import Workspace
-
-    workspace = Workspace(_root(options))
-    return Context(
-        workspace=workspace,
-        config=config.load(workspace.config_path, getattr(options, "overrides", [])),
-        console=Console(json_mode=_wants_json(options)),
-        force=getattr(options, "force", False),
-    )
 
 
 def _stages(name: str) -> list[str]:
@@ -210,10 +176,10 @@ def _run(options: argparse.Namespace) -> int:
     if options.reason and not options.waive:
         raise UsageError("--reason needs --waive GATE")
     waivers = [runner.Waive(name, options.reason) for name in options.waive]
-    context = _context(options)
+    context = invocation.context(options)
     outcomes = runner.run(context, _stages(options.stage), waivers=waivers, dry_run=options.dry_run)
-    if _wants_json(options):
-        _print_json({"stages": [outcome.as_json() for outcome in outcomes]})
+    if wants_json(options):
+        print_json({"stages": [outcome.as_json() for outcome in outcomes]})
     else:
         _show_outcomes(context, outcomes)
     return 0
@@ -240,10 +206,10 @@ def _show_outcomes(context: Context, outcomes: list[Outcome]) -> None:
 def _check(options: argparse.Namespace) -> int:
     from factory import runner
 
-    context = _context(options)
+    context = invocation.context(options)
     verdicts = runner.check(context, _stages(options.stage))
-    if _wants_json(options):
-        _print_json({"stages": [verdict.as_json() for verdict in verdicts]})
+    if wants_json(options):
+        print_json({"stages": [verdict.as_json() for verdict in verdicts]})
     else:
         _show_verdicts(context, verdicts)
     return _check_code(verdicts)
@@ -277,9 +243,9 @@ def _status(options: argparse.Namespace) -> int:
     from factory.console import Console
     from factory.workspace import Workspace
 
-    summary = overview.summarise(Workspace(_root(options)))
-    if _wants_json(options):
-        _print_json(summary)
+    summary = overview.summarise(Workspace(invocation.root(options)))
+    if wants_json(options):
+        print_json(summary)
     else:
         overview.show(summary, Console())
     return 0
@@ -288,9 +254,9 @@ def _status(options: argparse.Namespace) -> int:
 def _next(options: argparse.Namespace) -> int:
     from factory import advice
 
-    action = advice.next_action(_context(options))
-    if _wants_json(options):
-        _print_json(action)
+    action = advice.next_action(invocation.context(options))
+    if wants_json(options):
+        print_json(action)
     else:
         print(f"{action['command'] or 'nothing to do'}\n  because {action['why']}")
     return 0
@@ -306,8 +272,8 @@ def _init(options: argparse.Namespace) -> int:
         name=options.name,
         model=options.model,
     )
-    if _wants_json(options):
-        _print_json(made)
+    if wants_json(options):
+        print_json(made)
     else:
         print(f"workspace: {made['workspace']}")
         for command in made["next"]:
@@ -318,5 +284,5 @@ def _init(options: argparse.Namespace) -> int:
 def _schema(options: argparse.Namespace) -> int:
     from factory import schemas
 
-    _print_json(schemas.schema(options.name))
+    print_json(schemas.schema(options.name))
     return 0

@@ -21,6 +21,7 @@ from factory.artifacts import Decision
 from factory.config import FIELDS_HINT, Config, Section, explain
 from factory.errors import ConfigError, did_you_mean
 from factory.presets import Catalog
+from factory.workspace import CONFIG_NAME
 
 Values = dict[str, Any]
 DEFAULTS = "defaults"
@@ -78,6 +79,27 @@ def load(
     path = config_file.locate(path)
     layer = Layer(path.name, str(path), _canonical(config_file.read(path)))
     return resolve(layer, overrides, root=path.parent, preset=preset, fit=fit)
+
+
+def named(name: str, root: Path) -> Resolved:
+    """The configuration that `name` stands for: a file, a workspace, or a preset."""
+    path = root / name
+    if path.is_dir():
+        return load(path / CONFIG_NAME)
+    if path.is_file():
+        return load(path)
+    return resolve(Layer("nothing", "the command line", {}), root=root, preset=name)
+
+
+def flat(resolved: Resolved) -> Values:
+    """Every value of a configuration by its dotted field name."""
+    found: Values = {}
+    for section, value in resolved.config.model_dump(mode="json", exclude={"schema_"}).items():
+        if isinstance(value, dict):
+            found |= {f"{section}.{name}": inner for name, inner in value.items()}
+        else:
+            found[section] = value
+    return found
 
 
 def resolve(

@@ -110,7 +110,7 @@ def _execute(context: Context, stage: Stage, reason: str, waivers: list[Waive]) 
     previous = _previous_waivers(context, stage)
     context.workspace.gate_path(stage.name).unlink(missing_ok=True)
     module = _module(stage)
-    decisions = module.run(context)
+    decisions = {**context.decisions, **module.run(context)}
     unchanged = ledger.difference(stage.reads(context), inputs, trust_inode=True)
     if unchanged is not None:
         raise StaleInput(f"an input changed while {stage.name} was running: {unchanged}")
