@@ -32,6 +32,7 @@ def judge_evaluation(
         _finite_loss("evaluate.loss_finite", report.metrics),
         _comparable(report, baseline),
         _improvement(report, metric, reason, limits),
+        *_targets(report.metrics, limits),
     ]
 
 
@@ -94,6 +95,23 @@ def _improvement(report: EvaluationReport, metric: str, reason: str, limits: Eva
         passed=passed,
         why=_improvement_text(metric, reason, interval, limits, passed=passed),
     )
+
+
+def _targets(measured: Metrics, limits: Evaluation) -> list[Check]:
+    """One check a configured target: the fine-tuned model is as good as it was asked to be."""
+    checks = []
+    for metric, least in limits.targets.items():
+        value = getattr(measured, metric)
+        checks.append(
+            Check(
+                id=f"evaluate.target.{metric}",
+                value=value,
+                threshold=least,
+                passed=value is not None and value >= least,
+                why=f"{metric} is {_number(value)}, at least {least:.4f} is asked for",
+            )
+        )
+    return checks
 
 
 def gain_bound(metric: str, interval: Interval) -> float:

@@ -113,7 +113,8 @@ def resolve(
     """The layers below and above one workspace layer, merged and validated."""
     chosen = preset or workspace.values.get("preset")
     catalog = presets.load(root) if chosen else Catalog()
-    below = _preset_layers(catalog, chosen, workspace.where) if chosen else []
+    named_in = "--preset" if preset else workspace.where
+    below = _preset_layers(catalog, chosen, named_in) if chosen else []
     asked: Values = {"preset": preset} if preset else {}
     if fit is not None:
         asked["fit"] = fit
@@ -129,6 +130,7 @@ def resolve(
 def _preset_layers(catalog: Catalog, chosen: Any, where: str) -> list[Layer]:
     if not isinstance(chosen, str):
         raise ConfigError(f"preset: not a name (got {chosen!r})", where=where)
+    preset_file = catalog.entry("presets", chosen, where=where).where
     preset = catalog.preset(chosen)
     if preset.sequence:
         raise ConfigError(
@@ -143,16 +145,16 @@ def _preset_layers(catalog: Catalog, chosen: Any, where: str) -> list[Layer]:
         ("expert", "experts", preset.expert, lambda name: catalog.expert(name).values()),
         ("dataset", "datasets", preset.dataset, lambda name: catalog.dataset(name).values()),
     )
-    layers = [
-        Layer(f"{kind} {name}", catalog.entry(table, name).where, _canonical(values(name)))
-        for kind, table, name, values in named
-        if name is not None
-    ]
+    layers = []
+    for kind, table, name, values in named:
+        if name is not None:
+            entry = catalog.entry(table, name, where=f"{preset_file} [presets.{chosen}]")
+            layers.append(Layer(f"{kind} {name}", entry.where, _canonical(values(name))))
     own = _canonical({"preset": chosen, "project": {"name": chosen}})
     layers.append(
         Layer(
             f"preset {chosen}",
-            catalog.entry("presets", chosen).where,
+            preset_file,
             _merge([own, _canonical(preset.values())]),
         )
     )

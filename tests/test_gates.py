@@ -137,3 +137,11 @@ def test_a_missing_loss_keeps_the_gates_closed() -> None:
         "baseline.rows",
         "baseline.loss_finite",
     ]
+
+
+def test_targets_are_gates_and_a_missing_metric_misses_them() -> None:
+    limits = Evaluation(targets={"exact_match": 0.9, "tool_accuracy": 0.96, "text_match": 0.5})
+    checks = {check.id: check for check in gates.judge_evaluation(report(), report(), limits)}
+    assert checks["evaluate.target.exact_match"].passed
+    assert checks["evaluate.target.tool_accuracy"].closed
+    assert checks["evaluate.target.text_match"].closed

@@ -57,14 +57,14 @@ class Catalog:
         """The names in one table, in the order of the files."""
         return list(self.entries[table])
 
-    def entry(self, table: str, name: str) -> Entry:
-        """One named table; ConfigError with the nearest name."""
+    def entry(self, table: str, name: str, *, where: str | None = None) -> Entry:
+        """One named table; ConfigError with the nearest name, and `where` it was mentioned."""
         if name in self.entries[table]:
             return self.entries[table][name]
         kind = table.removesuffix("s") if table != "hyperparameters" else table
         raise ConfigError(
             f"no {kind} {name!r}{did_you_mean(name, self.names(table))}",
-            where=table,
+            where=where,
             hint="python -m factory presets"
             + ("" if table == "presets" else f" --{table}")
             + " lists them",
