@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from factory.errors import WorkspaceLocked
+
+if TYPE_CHECKING:
+    from factory.config import Config
+    from factory.runner import Outcome
 
 CONFIG_NAME = "training-config.json"
 
@@ -35,6 +40,41 @@ class Workspace:
         self.script_config = self.root / "scripts" / "train.json"
         self.releases = self.root / "models" / "release"
         self.logs = self.root / "logs"
+
+    def config(
+        self,
+        *,
+        preset: str | None = None,
+        overrides: Iterable[str] = (),
+        fit: bool | None = None,
+    ) -> Config:
+        """The validated configuration, with a preset below and `key=value` overrides above it.
+
+        Its fields may be changed; every change is validated. Raises ConfigError.
+        """
+        from factory import layers
+
+        return layers.load(self.config_path, overrides, preset=preset, fit=fit).config
+
+    def run(
+        self, stage: str, config: Config | None = None, *, force: bool = False, quiet: bool = False
+    ) -> list[Outcome]:
+        """Run one stage, or "all", as `factory run` does; `config` defaults to `self.config()`.
+
+        Raises GateClosed, StaleInput, WorkspaceLocked, and what a stage raises (factory.errors).
+        """
+        from factory import pipeline, runner
+        from factory.console import Console
+        from factory.context import Context
+
+        context = Context(
+            workspace=self,
+            config=config or self.config(),
+            console=Console(quiet=quiet),
+            force=force,
+        )
+        names = list(pipeline.NAMES) if stage == "all" else [stage]
+        return runner.run(context, names, waivers=[])
 
     def relative(self, path: Path) -> str:
         """`path` as artifacts name it: relative to the root where it is inside."""
