@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from factory import cli, pipeline, schemas
+from factory import cli, layers, pipeline, schemas
 from tests import markdown
 from tests.agents.conftest import ORDER, Results, blocks
 from tests.docs.test_documents import FIELD, PLACEHOLDER, is_path
@@ -191,3 +191,22 @@ def recorded_checks(folder: Path) -> set[str]:
     """The ids of all checks in the gate files."""
     gates = (folder / ".factory" / "gates").glob("*.json")
     return {check["id"] for gate in gates for check in json.loads(gate.read_text())["checks"]}
+
+
+def presets_recommended() -> list[list[str]]:
+    rows = table(ROOT / "agents" / "finetune.md", "Choose the base model")
+    return [[cell.strip("`") for cell in row[1:]] for row in rows if len(row) == 6]
+
+
+@pytest.mark.parametrize("row", presets_recommended(), ids=lambda row: row[0])
+def test_recommended_settings_are_those_of_the_preset(row: list[str], tmp_path: Path) -> None:
+    (tmp_path / "training-config.json").write_text("{}")
+    settings = layers.load(tmp_path / "training-config.json", preset=row[0]).config
+    training = settings.training
+    assert row[1:] == [
+        settings.model.name,
+        str(training.per_device_train_batch_size),
+        str(training.gradient_accumulation_steps),
+        str(settings.lora.r),
+    ]
+    assert (settings.model.load_in_4bit, settings.model.max_seq_length) == (True, 2048)
