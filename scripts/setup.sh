@@ -89,10 +89,13 @@ pip_install() { "$PY" -m pip install --progress-bar raw "$@"; }
 # --- what has to be there -------------------------------------------------------------------
 
 find_python() {
-    local candidates=${PYTHON:-python3 python3.13 python3.12 python3.11 python3.10} candidate found
-    # Without an explicit wish, stay with the interpreter that .venv was made with.
-    if [[ -z ${PYTHON:-} && -f $STAMPS/1 ]] && "$PY" -c '' 2>/dev/null; then candidates=$PY; fi
-    for candidate in $candidates; do
+    local candidates=(python3 python3.13 python3.12 python3.11 python3.10) candidate found
+    if [[ -n ${PYTHON:-} ]]; then
+        candidates=("$PYTHON")
+    elif [[ -f $STAMPS/1 ]] && "$PY" -c '' 2>/dev/null; then
+        candidates=("$PY") # without a wish, stay with what .venv was made with
+    fi
+    for candidate in "${candidates[@]}"; do
         # The interpreter behind a virtual environment, so that an activated .venv is no other.
         found=$("$candidate" -c '
 import os, platform, sys
@@ -104,7 +107,7 @@ if sys.version_info >= (3, 10):
         BASE_PYTHON=${found#* }
         return
     done
-    fail "looking for Python" "none of these runs and is 3.10 or newer: $candidates" \
+    fail "looking for Python" "none of these runs and is 3.10 or newer: ${candidates[*]}" \
         "install Python 3.10 or newer, or name one: PYTHON=/path/to/python3 $0"
 }
 
