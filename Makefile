@@ -19,9 +19,8 @@ demo: setup ## the whole pipeline on the embedded model and data, then where its
 status: setup ## what is done, stale or running in this folder
 	$(PY) -m factory status
 
-test: lint ## lint, quick tests, then the tests that train models
-	$(PYTEST) -m "not slow"
-	$(PYTEST) -m slow
+test: lint ## lint, then all tests, those that train models last
+	$(PYTEST)
 
 test-quick: setup ## only the tests that take seconds
 	$(PYTEST) -m "not slow"
