@@ -146,8 +146,17 @@ EXPECTED: dict[str, tuple[str, dict[str, Any], list[str]]] = {
             "training.optim": "adamw_torch",
             "save.lora_path": "saves/qwen/lora/sft",
         },
-        "trust_remote_code do_train template max_samples overwrite_cache plot_loss ddp_timeout "
-        "eval_strategy packin".split(),
+        [
+            "trust_remote_code",
+            "do_train",
+            "template",
+            "max_samples",
+            "overwrite_cache",
+            "plot_loss",
+            "ddp_timeout",
+            "eval_strategy",
+            "packin",
+        ],
     ),
     "Axolotl": (
         AXOLOTL,
