@@ -124,9 +124,7 @@ def test_a_command_works(block: Block, walked: tuple[Path, Results]) -> None:
 
 @pytest.mark.slow
 @playbooks
-def test_every_path_is_there_after_the_walk(
-    path: Path, walked: tuple[Path, Results]
-) -> None:
+def test_every_path_is_there_after_the_walk(path: Path, walked: tuple[Path, Results]) -> None:
     spans = {span.rstrip("/") for span in markdown.code_spans(path) if is_path(span)}
     missing = [
         span

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from pathlib import Path
@@ -16,9 +17,7 @@ from factory.workspace import Workspace
 from tests import markdown
 from tests.markdown import DOCUMENTS, ROOT
 
-SECTIONS = tuple(
-    name for name, value in config.Config() if isinstance(value, config.Section)
-)
+SECTIONS = tuple(name for name, value in config.Config() if isinstance(value, config.Section))
 SETTING = re.compile(rf"^({'|'.join(SECTIONS)})\.(\w+|\*)$")
 PLACEHOLDER = re.compile(r"<[\w.-]+>")
 FIELD = re.compile(r"^([\w./-]+\.json)#([\w.]+)$")
@@ -30,7 +29,7 @@ SCHEMA_OF = {
     "metrics/training-stats.json": "training-stats",
     ".factory/training-status.json": "training-status",
 }
-TOP_FOLDERS = ("data", "metrics", "models", "scripts", "logs", ".factory", "docs", "agents", "tests")
+TOP_FOLDER = re.compile(r"^(\.factory|agents|data|docs|logs|metrics|models|scripts|tests)/")
 # Made by set-up, by tools, or by a person.
 FOREIGN = (".venv", "data/raw", "models/base")
 
@@ -75,7 +74,7 @@ def without_placeholders(words: list[str]) -> list[str]:
 def test_overrides_are_valid_settings(path: Path, tmp_path: Path) -> None:
     (tmp_path / "training-config.json").write_text("{}")
     for words in markdown.factory_commands(path):
-        pairs = zip(words, words[1:], strict=False)
+        pairs = itertools.pairwise(words)
         overrides = [value for option, value in pairs if option == "--set" and "KEY=" not in value]
         layers.load(tmp_path / "training-config.json", overrides)
 
@@ -124,7 +123,7 @@ def test_paths_are_in_the_repository_or_made_by_a_stage(path: Path) -> None:
 
 
 def is_path(span: str) -> bool:
-    return bool(re.match(r"^[\w.]+/[\w./<>*-]*$", span)) and span.split("/")[0] in TOP_FOLDERS
+    return bool(re.match(r"^[\w.]+/[\w./<>*-]*$", span)) and bool(TOP_FOLDER.match(span))
 
 
 def is_known(span: str) -> bool:

@@ -30,9 +30,7 @@ def test_every_module_has_a_job_in_the_architecture() -> None:
 
 
 def test_every_status_field_is_explained() -> None:
-    assert set(first_cells("status.md")) == set(
-        schemas.schema("training-status")["properties"]
-    )
+    assert set(first_cells("status.md")) == set(schemas.schema("training-status")["properties"])
 
 
 def test_staleness_is_the_one_of_the_code() -> None:
