@@ -10,12 +10,12 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 import orjson
-from xxhash import xxh3_64_intdigest, xxh3_128_intdigest
+from xxhash import xxh3_64_digest, xxh3_64_intdigest, xxh3_128_digest
 
 from factory.data import toolcalls
-from factory.data.conversation import Message, Row, tool_calls
-from factory.data.formats import Reader
-from factory.data.normalise import SEPARATOR, normalise
+from factory.data.conversation import Message, tool_calls
+from factory.data.formats import Reader, openai
+from factory.data.normalise import SEPARATOR, fold, normalise
 from factory.data.rejection import Rejected, excerpt
 
 SPLITS = ("train", "val", "test")
@@ -41,55 +41,128 @@ class Shape(NamedTuple):
     several_users: bool
 
 
-class Prepared(NamedTuple):
-    """A canonical row and what the index keeps of it."""
+class Profile(NamedTuple):
+    """What many rows of a source have in common: all that reports count, kept once."""
 
-    row: Row
-    shape: Shape
-    content_key: int
-    user_key: int
-    group_key: int
-    id_key: int
+    roles: tuple[str, ...]
     calls: tuple[str, ...]
     rich: bool
     split: int
     findings: tuple[str, ...]
 
 
-def prepare(raw: dict[str, Any], read: Reader, source: str, line: int) -> Prepared:
-    """Return the canonical form of `raw`; raise Rejected if it has none."""
-    messages, raw_tools = read(raw)
-    shape = shape_of(",".join([message["role"] for message in messages]))
-    texts = [message["content"] for message in messages]
-    if not all(map(str.strip, texts)):
-        messages, shape, texts = _without_empty(messages)
-    row: Row = {"conversations": messages}  # type: ignore[typeddict-item]
-    tools = toolcalls.read_tools(raw_tools) if raw_tools else []
-    if tools:
-        row["tools"] = tools
-    split, group_key, id_key = _add_fields(row, raw, source, line)
-    material = ",".join(shape.roles) + SEPARATOR + normalise(SEPARATOR.join(texts))
-    calls: tuple[str, ...] = ()
-    findings: tuple[str, ...] = ()
-    rich = bool(tools) or any(map(_is_rich, messages))
-    if rich:
-        calls = tuple(call["name"] for call in tool_calls(row))
-        findings = _findings(calls, tools)
-        material += SEPARATOR + _beyond_text(messages, tools)
-    users = shape.users(texts)
-    user_text = SEPARATOR.join(users) if shape.several_users else users
+class Prepared(NamedTuple):
+    """A canonical row as bytes, and what the index keeps of it.
+
+    core:      the conversation and its tools, without the closing brace
+    rest:      the other fields and the end of the line
+    untouched: whether the turns are the raw row's own
+    """
+
+    core: bytes
+    rest: bytes
+    untouched: bool
+    content_key: bytes
+    user_key: bytes
+    group_key: int
+    id_key: int
+    profile: Profile
+
+
+def prepare(raw: dict[str, Any], read: Reader, source: bytes, number: int) -> Prepared:
+    """Return the canonical form of `raw`; raise Rejected if it has none.
+
+    `source` is the name of the file as a JSON string; `number` is the row's line in it.
+    """
+    messages: Any = raw.get("messages")
+    shape = _plain_shape(messages) if messages and read is openai.read else None
+    untouched = shape is not None and not raw.get("tools")
+    row: dict[str, Any] = {"conversations": messages}
+    if shape is None or not untouched:
+        messages, tools = read(raw)
+        messages, shape = _shaped(messages)
+        row = {"conversations": messages}
+        if tools and (declared := toolcalls.read_tools(tools)):
+            row["tools"] = declared
+    core = orjson.dumps(row)[:-1]
+    asked = shape.users(messages)
+    text = SEPARATOR.join(map(_CONTENT, asked)) if shape.several_users else asked["content"]
+    given = raw.get("id")
+    name = b'%b:%d"' % (source[:-1], number) if given is None else _json_word(given, "id")
+    rest = b',"id":%b,"source":%b' % (name, source)
+    split, group_key, rest = _options(raw, rest) if len(raw) > 1 else (NO_SPLIT, 0, rest)
     return Prepared(
-        row,
-        shape,
-        xxh3_128_intdigest(material.encode()),
-        xxh3_64_intdigest(normalise(user_text).encode()),
+        core,
+        rest + b"}\n",
+        untouched,
+        xxh3_128_digest(core),
+        xxh3_64_digest(fold(text)),
         group_key,
-        id_key,
-        calls,
-        rich,
-        split,
-        findings,
+        0 if given is None else _key(given),
+        Profile(shape.roles, (), False, split, ()) if untouched else _profile(shape, row, split),
     )
+
+
+_ROLE = itemgetter("role")
+_CONTENT = itemgetter("content")
+
+
+def _plain_shape(messages: Any) -> Shape | None:
+    """The shape of turns that are canonical as they are; None sends them the long way.
+
+    Everything here runs in C: this is the price of every row of the commonest kind.
+    """
+    try:
+        shape = _shape_of_texts(",".join(map(_ROLE, messages)))
+        if shape is None or max(map(len, messages)) > 2:
+            return None
+        return shape if all(map(str.strip, map(_CONTENT, messages))) else None
+    except (KeyError, TypeError):
+        return None
+
+
+@lru_cache(maxsize=4096)
+def _shape_of_texts(roles: str) -> Shape | None:
+    """The shape of a sequence of canonical roles without tool turns."""
+    return shape_of(roles) if _TEXT_ROLES.issuperset(roles.split(",")) else None
+
+
+_TEXT_ROLES = frozenset(("system", "user", "assistant"))
+
+
+def _profile(shape: Shape, row: dict[str, Any], split: int) -> Profile:
+    messages, tools = row["conversations"], row.get("tools")
+    rich = tools is not None or max(map(len, messages)) > 2
+    calls = tuple(call["name"] for call in tool_calls(messages)) if rich else ()
+    return Profile(shape.roles, calls, rich, split, _findings(calls, tools))
+
+
+def _options(raw: dict[str, Any], rest: bytes) -> tuple[int, int, bytes]:
+    """The split asked for, the key of the group, and `rest` with group and tags added."""
+    split, group, tags = raw.get("split"), raw.get("group"), raw.get("tags")
+    if group is not None:
+        rest += b',"group":' + _json_word(group, "group")
+    if tags is not None:
+        rest += b',"tags":' + orjson.dumps(_tags(tags))
+    return (
+        NO_SPLIT if split is None else _split(split),
+        0 if group is None else _key(group),
+        rest,
+    )
+
+
+def _key(word: Any) -> int:
+    """A 64-bit key of a group or an id, never zero: zero means that there is none."""
+    return xxh3_64_intdigest(str(word).encode()) or 1
+
+
+def normalised_key(line: bytes) -> bytes:
+    """A key that two canonical lines share if their content, as normalised, is the same."""
+    row = orjson.loads(line)
+    messages = row["conversations"]
+    texts = [normalise(message.pop("content")) for message in messages]
+    content = [texts, messages, row.get("tools")]
+    return xxh3_128_digest(orjson.dumps(content, option=orjson.OPT_SORT_KEYS))
 
 
 @lru_cache(maxsize=4096)
@@ -109,32 +182,21 @@ def shape_of(roles: str) -> Shape:
     return Shape(names, itemgetter(*users), len(users) > 1)
 
 
-def _without_empty(messages: list[Message]) -> tuple[list[Message], Shape, list[str]]:
-    """Drop an empty system turn, accept empty text beside calls or as a result, refuse the rest."""
+def _shaped(messages: list[Message]) -> tuple[list[Message], Shape]:
+    """Turns and their shape, without an empty system turn.
+
+    Empty text is fine beside calls and as a tool's result, and a reject elsewhere.
+    """
     if messages[0]["role"] == "system" and not messages[0]["content"].strip():
         messages = messages[1:]
     for position, message in enumerate(messages):
         filled = message["content"].strip() or message["role"] == "tool"
         if not filled and not message.get("tool_calls"):
             raise Rejected("empty_turn", f"turn {position + 1} ({message['role']})")
-    shape = shape_of(",".join([message["role"] for message in messages]))
-    return messages, shape, [message["content"] for message in messages]
+    return messages, shape_of(",".join(map(_ROLE, messages)))
 
 
-def _is_rich(message: Message) -> bool:
-    return len(message) > 2
-
-
-def _beyond_text(messages: list[Message], tools: list[dict[str, Any]]) -> str:
-    """What distinguishes two rows of equal roles and texts: calls, reasoning, declared tools."""
-    beyond = [
-        {name: value for name, value in message.items() if name not in ("role", "content")}
-        for message in messages
-    ]
-    return orjson.dumps([beyond, tools], option=orjson.OPT_SORT_KEYS).decode()
-
-
-def _findings(calls: tuple[str, ...], tools: list[dict[str, Any]]) -> tuple[str, ...]:
+def _findings(calls: tuple[str, ...], tools: list[dict[str, Any]] | None) -> tuple[str, ...]:
     """Codes of what is odd about a row's calls without making it useless."""
     if not calls:
         return ()
@@ -144,28 +206,11 @@ def _findings(calls: tuple[str, ...], tools: list[dict[str, Any]]) -> tuple[str,
     return () if declared.issuperset(calls) else ("undeclared_tool",)
 
 
-def _add_fields(row: Row, raw: dict[str, Any], source: str, line: int) -> tuple[int, int, int]:
-    """Set id, source, group and tags; return the split asked for and the keys of group and id."""
-    given = raw.get("id")
-    row["id"] = f"{source}:{line}" if given is None else _word(given, "id")
-    row["source"] = source
-    group_key = 0
-    group = raw.get("group")
-    if group is not None:
-        row["group"] = _word(group, "group")
-        group_key = xxh3_64_intdigest(row["group"].encode()) or 1
-    tags = raw.get("tags")
-    if tags is not None:
-        row["tags"] = _tags(tags)
-    id_key = 0 if given is None else xxh3_64_intdigest(row["id"].encode()) or 1
-    return _split(raw.get("split")), group_key, id_key
-
-
-def _word(value: Any, field: str) -> str:
-    """A name given as text or number."""
+def _json_word(value: Any, field: str) -> bytes:
+    """A name given as text or number, as a JSON string."""
     if type(value) not in (str, int) or value == "":
         raise Rejected("bad_field", f"{field}: {excerpt(value)}")
-    return str(value)
+    return orjson.dumps(str(value))
 
 
 def _tags(value: Any) -> dict[str, str]:
@@ -175,8 +220,6 @@ def _tags(value: Any) -> dict[str, str]:
 
 
 def _split(value: Any) -> int:
-    if value is None:
-        return NO_SPLIT
     number = SPLIT_NAMES.get(value.lower()) if type(value) is str else None
     if number is None:
         raise Rejected("unknown_split", excerpt(value))

@@ -90,8 +90,8 @@ def trained_turns(row: Row) -> list[int]:
     ]
 
 
-def tool_calls(row: Row) -> Iterator[Function]:
+def tool_calls(messages: list[Message]) -> Iterator[Function]:
     """Every call of every assistant turn, in order."""
-    for message in row["conversations"]:
+    for message in messages:
         for call in message.get("tool_calls", ()):
             yield call["function"]

@@ -3,51 +3,65 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from factory import storage
 from factory.artifacts import Decision
 from factory.config import Dataset
 from factory.console import Bar
 from factory.data import containers, formats
-from factory.data.block import Formatted, Task, format_block
+from factory.data.block import Origin, Reject
 from factory.data.rejection import REASONS, Rejected
-from factory.data.report import Source
 from factory.data.sources import SourceFile
 from factory.data.spool import Spool
+from factory.data.work import Task, format_pieces
 from factory.errors import DataError
 
 DETECTION_ROWS = 100
 
 
+class Source(NamedTuple):
+    """One input file, the format of its rows, and its rejects by reason."""
+
+    file: SourceFile
+    format: Decision
+    rejects: Counter[str]
+
+
 def ingest(
-    files: list[SourceFile], settings: Dataset, spool: Spool, rejects: BinaryIO, bar: Bar
-) -> tuple[list[Source], dict[str, Decision]]:
+    files: Sequence[SourceFile],
+    settings: Dataset,
+    spool: Spool,
+    rejects: BinaryIO,
+    workers: int,
+    bar: Bar,
+) -> list[Source]:
     """Read every file into `spool`, write what cannot be used to `rejects`.
 
     Raises DataError when no file holds a single row.
     """
-    sources: list[Source] = []
-    decisions: dict[str, Decision] = {}
+    sources = [Source(file, detect_format(file, settings), Counter()) for file in files]
     read = 0
-    for number, file in enumerate(files):
-        decision = detect_format(file, settings)
-        decisions[f"format of {file.name}"] = decision
-        reasons: Counter[str] = Counter()
-        for block in containers.blocks(file.path, settings.max_line_bytes):
-            formatted = format_block(Task(block, number, file.name, file.split, decision.value))
-            spool.append(formatted)
-            reasons.update(write_rejects(rejects, file.name, formatted))
-            read += len(formatted.records) + len(formatted.rejects)
-            bar.update(number, note=f"{read} rows")
-        sources.append(Source(file.name, decision.value, reasons))
-        bar.update(number + 1, note=f"{read} rows")
+    for done in format_pieces(_tasks(sources, settings), spool.folder, workers):
+        source = sources[done.source]
+        spool.append(done)
+        source.rejects.update(_write_rejects(rejects, source.file.name, done.rejects))
+        read += len(done.records) + len(done.rejects)
+        bar.update(done.source, note=f"{read} rows")
     if not read:
         names = ", ".join(file.name for file in files[:3])
         raise DataError("no rows at all", where=names, hint="put raw examples into dataset.sources")
-    return sources, decisions
+    bar.update(len(files), note=f"{read} rows")
+    return sources
+
+
+def _tasks(sources: Sequence[Source], settings: Dataset) -> Iterator[Task]:
+    for number, source in enumerate(sources):
+        origin = Origin(source.file.name, source.format.value)
+        for piece in containers.pieces(source.file.path, settings.max_line_bytes):
+            yield Task(number, origin, piece)
 
 
 def detect_format(file: SourceFile, settings: Dataset) -> Decision:
@@ -64,15 +78,16 @@ def detect_format(file: SourceFile, settings: Dataset) -> Decision:
 
 def _parsed_rows(file: SourceFile, settings: Dataset) -> Iterator[dict[str, object]]:
     """The rows of a file that parse, read afresh."""
-    for block in containers.blocks(file.path, settings.max_line_bytes):
-        for _, row in block.rows():
-            if not isinstance(row, Rejected):
-                yield row
+    for piece in containers.pieces(file.path, settings.max_line_bytes):
+        for block in piece.blocks():
+            for _, _, row in block.rows():
+                if not isinstance(row, Rejected):
+                    yield row
 
 
-def write_rejects(output: BinaryIO, name: str, formatted: Formatted) -> Iterator[str]:
-    """Write each reject of one block as a line of JSON; yield its reason code."""
-    for line, code, detail in formatted.rejects:
+def _write_rejects(output: BinaryIO, name: str, rejects: Sequence[Reject]) -> Iterator[str]:
+    """Write the rejects of one piece, each a line of JSON; yield their reason codes."""
+    for line, code, detail in rejects:
         explained = f"{REASONS[code]}: {detail}" if detail else REASONS[code]
         storage.write_jsonl(
             output, {"file": name, "line": line, "reason": code, "detail": explained}

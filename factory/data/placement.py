@@ -9,8 +9,8 @@ import numpy as np
 
 from factory.artifacts import Decision
 from factory.data.canonical import NO_SPLIT, SPLITS
-from factory.data.index import Profile
 from factory.data.split import assign, clusters, leaks
+from factory.data.spool import SourceProfile
 
 TRAIN = 0
 
@@ -26,7 +26,7 @@ class Placement(NamedTuple):
 def place(
     index: np.ndarray,
     asked: np.ndarray,
-    profiles: Sequence[Profile],
+    profiles: Sequence[SourceProfile],
     ratios: Sequence[float],
     seed: int,
 ) -> Placement:
@@ -35,7 +35,7 @@ def place(
     strata = _strata(profiles)[index["profile"]]
     missing = [s for s in range(len(SPLITS)) if ratios[s] > 0 and not np.any(asked == s)]
     if np.all(asked == NO_SPLIT):
-        splits = assign(roots, index["content_low"], strata, ratios, seed)
+        splits = assign(roots, index["content"][:, 0], strata, ratios, seed)
         shares = "/".join(f"{ratio:.0%}" for ratio in ratios)
         decision = Decision(value="seeded", reason=f"{shares} with seed {seed}: no row names one")
     else:
@@ -43,18 +43,19 @@ def place(
         _carve(splits, roots, index, strata, [s for s in missing if s != TRAIN], ratios, seed)
         decision = _predefined_decision(asked, missing)
     leakage = {
-        "content": leaks(index["content_high"] ^ index["content_low"], splits),
+        "content": leaks(index["content"][:, 0], splits),
         "user_text": leaks(index["user"], splits),
         "group": leaks(index["group"], splits),
     }
     return Placement(splits, leakage, decision)
 
 
-def _strata(profiles: Sequence[Profile]) -> np.ndarray:
+def _strata(profiles: Sequence[SourceProfile]) -> np.ndarray:
     """A number for each profile; profiles of one source that call the same tools share it."""
     numbers: dict[tuple[int, tuple[str, ...]], int] = {}
     found = [
-        numbers.setdefault((p.source, tuple(sorted(set(p.calls)))), len(numbers)) for p in profiles
+        numbers.setdefault((p.source, tuple(sorted(set(p.profile.calls)))), len(numbers))
+        for p in profiles
     ]
     return np.array(found or [0], dtype=np.int32)
 
@@ -81,7 +82,7 @@ def _carve(
     heads = np.full(local.max() + 1, len(pool), dtype=np.int64)
     np.minimum.at(heads, local, np.arange(len(pool)))
     firsts[:] = heads[local]
-    splits[pool] = assign(firsts, index["content_low"][pool], strata[pool], shares, seed)
+    splits[pool] = assign(firsts, index["content"][:, 0][pool], strata[pool], shares, seed)
 
 
 def _predefined_decision(asked: np.ndarray, missing: list[int]) -> Decision:

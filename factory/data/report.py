@@ -5,25 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from factory.artifacts import DatasetReport, SourceReport, SplitReport, TokenLengths
 from factory.data.canonical import NO_SPLIT, SPLITS
-from factory.data.index import Profile
+from factory.data.ingest import Source
+from factory.data.spool import SourceProfile
 
 # What became of a row: its split number, or why it was left out.
 KEPT, DUPLICATE, TOO_LONG, UNRENDERABLE = 0, -1, -2, -3
-FILTERS = {TOO_LONG: "too_long", UNRENDERABLE: "template_refuses"}
-
-
-class Source(NamedTuple):
-    """One input file as it was read."""
-
-    name: str
-    format: str
-    rejects: Counter[str]
+FILTERS = (TOO_LONG, UNRENDERABLE)
+DROPS = {DUPLICATE: "duplicate", TOO_LONG: "too_long", UNRENDERABLE: "template_refuses"}
 
 
 @dataclass(frozen=True)
@@ -32,25 +25,33 @@ class Rows:
 
     asked:  the split that the row's field or file name asks for, NO_SPLIT without one
     rich:   whether the row has tools, calls or reasoning besides its texts
+    twin:   the earlier row that it repeats, -1 if none
     fate:   KEPT until it is placed, then a split number, or why the row was left out
     tokens: its length, negative where it was not counted
     """
 
     index: np.ndarray
-    profiles: Sequence[Profile]
+    profiles: Sequence[SourceProfile]
     asked: np.ndarray
     rich: np.ndarray
+    twin: np.ndarray
     fate: np.ndarray
     tokens: np.ndarray
 
     @classmethod
-    def of(cls, index: np.ndarray, profiles: Sequence[Profile]) -> Rows:
-        """All rows of an index, none of them judged yet."""
+    def of(
+        cls, index: np.ndarray, profiles: Sequence[SourceProfile], splits: Sequence[int]
+    ) -> Rows:
+        """All rows of an index, none judged yet; `splits` are those that file names promise."""
         profile = index["profile"]
-        asked = np.array([p.split for p in profiles] or [NO_SPLIT], dtype=np.int8)[profile]
-        rich = np.array([p.rich for p in profiles] or [False])[profile]
+        asked_by_profile = [
+            splits[p.source] if p.profile.split == NO_SPLIT else p.profile.split for p in profiles
+        ]
+        asked = np.array(asked_by_profile or [NO_SPLIT], dtype=np.int8)[profile]
+        rich = np.array([p.profile.rich for p in profiles] or [False])[profile]
         fate = np.full(len(index), KEPT, dtype=np.int8)
-        return cls(index, profiles, asked, rich, fate, np.full(len(index), -1, dtype=np.int32))
+        twin, tokens = (np.full(len(index), -1, dtype=np.int32) for _ in range(2))
+        return cls(index, profiles, asked, rich, twin, fate, tokens)
 
 
 def build(
@@ -65,7 +66,11 @@ def build(
     kept = rows.fate >= 0
     counts = _by_profile(rows)
     rejects = sum((source.rejects for source in sources), Counter[str]())
-    filtered = {name: int(np.count_nonzero(rows.fate == fate)) for fate, name in FILTERS.items()}
+    filtered = {
+        name: int(np.count_nonzero(rows.fate == fate))
+        for fate, name in DROPS.items()
+        if fate != DUPLICATE
+    }
     return DatasetReport(
         read=len(rows.fate) + rejects.total(),
         kept=int(np.count_nonzero(kept)),
@@ -78,13 +83,13 @@ def build(
             name: _split(rows, number, counts[number], hashes[number])
             for number, name in enumerate(SPLITS)
         },
-        sources={source.name: _source(n, source, rows) for n, source in enumerate(sources)},
+        sources={source.file.name: _source(n, source, rows) for n, source in enumerate(sources)},
         tools=_tools(rows.profiles, counts),
-        roles=_sum((Counter(p.roles) for p in rows.profiles), counts.sum(axis=0)),
+        roles=_sum((Counter(p.profile.roles) for p in rows.profiles), counts.sum(axis=0)),
         leakage=leakage,
         schema_checked=schema[0],
         schema_violations=schema[1],
-        findings=_sum((Counter(p.findings) for p in rows.profiles), counts.sum(axis=0)),
+        findings=_sum((Counter(p.profile.findings) for p in rows.profiles), counts.sum(axis=0)),
     )
 
 
@@ -105,8 +110,8 @@ def _sum(counters: object, weights: np.ndarray) -> dict[str, int]:
     return dict(sorted(total.items()))
 
 
-def _tools(profiles: Sequence[Profile], counts: np.ndarray) -> dict[str, dict[str, int]]:
-    calls = [_sum((Counter(p.calls) for p in profiles), by_split) for by_split in counts]
+def _tools(profiles: Sequence[SourceProfile], counts: np.ndarray) -> dict[str, dict[str, int]]:
+    calls = [_sum((Counter(p.profile.calls) for p in profiles), by_split) for by_split in counts]
     names = sorted({name for by_split in calls for name in by_split})
     return {
         name: {split: calls[number].get(name, 0) for number, split in enumerate(SPLITS)}
@@ -119,8 +124,8 @@ def _split(rows: Rows, number: int, counts: np.ndarray, sha256: str) -> SplitRep
     return SplitReport(
         rows=int(counts.sum()),
         sha256=sha256,
-        turns=sum(len(profile.roles) * count for profile, count in pairs),
-        tool_calls=sum(len(profile.calls) * count for profile, count in pairs),
+        turns=sum(len(p.profile.roles) * count for p, count in pairs),
+        tool_calls=sum(len(p.profile.calls) * count for p, count in pairs),
         tokens=token_lengths(rows.tokens[rows.fate == number]),
     )
 
@@ -146,7 +151,7 @@ def _source(number: int, source: Source, rows: Rows) -> SourceReport:
     fate = rows.fate[mine[rows.index["profile"]]] if len(rows.fate) else rows.fate
     kept, duplicates = int(np.count_nonzero(fate >= 0)), int(np.count_nonzero(fate == DUPLICATE))
     return SourceReport(
-        format=source.format,
+        format=source.format.value,
         read=len(fate) + source.rejects.total(),
         kept=kept,
         rejected=source.rejects.total(),

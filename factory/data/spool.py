@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 import numpy as np
 
-from factory.data.block import Formatted
-from factory.data.index import RECORD, Profile, Profiles
+from factory.data.canonical import Profile
+from factory.data.index import RECORD
+from factory.data.lines import Segment
+from factory.data.work import Done
+
+
+class SourceProfile(NamedTuple):
+    """A profile of the rows of one source."""
+
+    source: int
+    profile: Profile
 
 
 class Spool:
-    """A temporary file of canonical lines and the index over them."""
+    """The canonical lines in temporary files, and the index over them."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = tempfile.TemporaryDirectory(dir=folder, prefix="format-")
-        self.path = Path(self._folder.name, "rows.jsonl")
-        self._lines = self.path.open("wb")
+        self.folder = Path(self._folder.name)
+        self.segments: list[Segment] = []
         self._records: list[np.ndarray] = []
-        self._profiles = Profiles()
+        self._profiles: dict[SourceProfile, int] = {}
 
     def __enter__(self) -> Spool:
         return self
@@ -33,33 +42,21 @@ class Spool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._lines.close()
         self._folder.cleanup()
 
-    def append(self, formatted: Formatted) -> None:
-        """Add the rows of one block."""
-        numbers = np.array([self._profiles.number(p) for p in formatted.profiles], dtype="<u4")
-        if len(formatted.records):
-            formatted.records["profile"] = numbers[formatted.records["profile"]]
-            self._lines.write(formatted.lines)
-            self._records.append(formatted.records)
+    def append(self, done: Done) -> None:
+        """Add the rows of one piece."""
+        keys = [SourceProfile(done.source, profile) for profile in done.profiles]
+        numbers = [self._profiles.setdefault(key, len(self._profiles)) for key in keys]
+        if len(done.records):
+            done.records["profile"] = np.array(numbers, dtype="<u4")[done.records["profile"]]
+            self._records.append(done.records)
+            self.segments.append(done.segment)
 
-    def finish(self) -> np.ndarray:
-        """Flush the lines; return the index of all rows."""
-        self._lines.flush()
+    def index(self) -> np.ndarray:
+        """The index of all rows, in order."""
         return np.concatenate(self._records) if self._records else np.empty(0, RECORD)
 
-    @property
-    def profiles(self) -> list[Profile]:
+    def profiles(self) -> list[SourceProfile]:
         """All profiles, by number."""
         return list(self._profiles)
-
-    @property
-    def folder(self) -> Path:
-        """Where the spool lives, for other temporary files of the run."""
-        return Path(self._folder.name)
-
-    def lines(self) -> Iterator[bytes]:
-        """Yield every line, in input order."""
-        with self.path.open("rb") as file:
-            yield from file

@@ -24,6 +24,7 @@ import orjson
 
 from factory import child
 from factory.data.conversation import template_messages, template_tools
+from factory.data.lines import Segment, pick
 from factory.errors import DataError
 
 BATCH_ROWS = 256
@@ -37,12 +38,12 @@ RICH_GROWTH = 4
 
 @dataclass(frozen=True)
 class Request:
-    """What to count: the spool, and beside it sizes.npy, rich.npy and sample.npy by row."""
+    """What to count: lines by segment; sizes.npy, rich.npy, ... in `folder` hold a value a row."""
 
     tokenizer: str
     chat_template: str | None
     max_tokens: int
-    rows: str
+    segments: list[Segment]
     folder: str
 
 
@@ -67,7 +68,7 @@ def count(
     for name, array in (("sizes", sizes), ("rich", rich), ("wanted", wanted), ("sample", sample)):
         np.save(folder / f"{name}.npy", array)
     job = folder / "tokens.json"
-    job.write_text(json.dumps(asdict(request)), encoding="utf-8")
+    job.write_text(json.dumps(_as_json(request)), encoding="utf-8")
     errors: list[str] = []
 
     def deliver(event: dict[str, Any]) -> None:
@@ -90,7 +91,7 @@ def count(
 
 def main(job: Path) -> int:
     """The child: count the rows of one request, report progress as events."""
-    request = Request(**json.loads(job.read_text(encoding="utf-8")))
+    request = _from_json(json.loads(job.read_text(encoding="utf-8")))
     _limit_memory()
     try:
         tokenizer = load_tokenizer(request.tokenizer, request.chat_template)
@@ -104,20 +105,22 @@ def main(job: Path) -> int:
     bounds = sizes.astype(np.int64) * np.where(rich, RICH_GROWTH, 1) + template_slack(tokenizer)
     rows = np.flatnonzero(wanted & (sample | (bounds > request.max_tokens)))
     counts = np.full(len(sizes), NOT_COUNTED, dtype=np.int32)
-    ends = np.cumsum(sizes, dtype=np.int64)
-    with open(request.rows, "rb") as file:
-        for start in range(0, len(rows), BATCH_ROWS):
-            batch = rows[start : start + BATCH_ROWS]
-            lines = [_line(file, int(ends[row]), int(sizes[row])) for row in batch]
-            counts[batch] = list(lengths(tokenizer, lines))
-            child.emit({"done": start + len(batch), "total": len(rows)})
+    lines = pick(request.segments, sizes, rows)
+    for start in range(0, len(rows), BATCH_ROWS):
+        batch = rows[start : start + BATCH_ROWS]
+        counts[batch] = list(lengths(tokenizer, [orjson.loads(next(lines)) for _ in batch]))
+        child.emit({"done": start + len(batch), "total": len(rows)})
     np.save(folder / "counts.npy", counts)
     return 0
 
 
-def _line(file: Any, end: int, size: int) -> Any:
-    file.seek(end - size)
-    return orjson.loads(file.read(size))
+def _as_json(request: Request) -> dict[str, Any]:
+    return asdict(request) | {"segments": [(str(s.path), *s[1:]) for s in request.segments]}
+
+
+def _from_json(value: dict[str, Any]) -> Request:
+    segments = [Segment(Path(path), *numbers) for path, *numbers in value["segments"]]
+    return Request(**{**value, "segments": segments})
 
 
 def _limit_memory() -> None:

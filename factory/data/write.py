@@ -1,21 +1,83 @@
-"""The splits as files: every kept line of the spool to its split, in input order."""
+"""The splits as files: every kept line to its split, in input order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
+import orjson
 
 from factory import storage
+from factory.data.lines import Batch
+from factory.data.report import DROPS, KEPT, Rows
+from factory.data.sources import SourceFile
 
 
-def write_splits(lines: Iterable[bytes], splits: np.ndarray, paths: Sequence[Path]) -> None:
-    """Write each line to the path of its split number; a negative number drops the line."""
+class Run(NamedTuple):
+    """Consecutive lines of a batch with the same fate."""
+
+    fate: int
+    start: int
+    stop: int
+
+
+def write_splits(
+    batches: Iterable[Batch], fate: np.ndarray, repeated: np.ndarray, paths: Sequence[Path]
+) -> None:
+    """Write each line to the path of its split number; a negative fate drops the line.
+
+    Rows marked in `repeated` bear an id that an earlier row has: theirs is made unique.
+    """
     with ExitStack() as stack:
         files = [stack.enter_context(storage.atomic_write(path)) for path in paths]
-        writers = [file.write for file in files]
-        for line, split in zip(lines, splits.tolist(), strict=True):
-            if split >= 0:
-                writers[split](line)
+        for batch in batches:
+            rows = slice(batch.first, batch.first + len(batch.ends))
+            changed = batch if not repeated[rows].any() else _renamed(batch, repeated[rows])
+            view = memoryview(changed.data)
+            for run in _runs(fate[rows], changed.ends):
+                if run.fate >= 0:
+                    files[run.fate].write(view[run.start : run.stop])
+
+
+def _runs(fate: np.ndarray, ends: np.ndarray) -> Iterator[Run]:
+    """Neighbours mostly share a split: one write for each stretch of them."""
+    lasts = np.append(np.flatnonzero(fate[1:] != fate[:-1]), len(fate) - 1)
+    start = 0
+    for number, stop in zip(fate[lasts].tolist(), ends[lasts].tolist(), strict=True):
+        yield Run(number, start, stop)
+        start = stop
+
+
+def write_drops(output: BinaryIO, rows: Rows, files: Sequence[SourceFile]) -> None:
+    """Write why each row was left out that was fit to be used: file, line, reason, detail."""
+
+    def place(row: int) -> tuple[str, int]:
+        record = rows.index[row]
+        return files[rows.profiles[record["profile"]].source].name, int(record["line"])
+
+    for row in np.flatnonzero(rows.fate < KEPT).tolist():
+        name, line = place(row)
+        reason = DROPS[int(rows.fate[row])]
+        twin, tokens = int(rows.twin[row]), int(rows.tokens[row])
+        detail = "same as {}:{}".format(*place(twin)) if twin >= 0 else f"{tokens} tokens"
+        storage.write_jsonl(
+            output, {"file": name, "line": line, "reason": reason, "detail": detail}
+        )
+
+
+def _renamed(batch: Batch, repeated: np.ndarray) -> Batch:
+    """The batch with the row's number added to every repeated id."""
+    lines = []
+    start = 0
+    for position, (end, again) in enumerate(zip(batch.ends.tolist(), repeated, strict=True)):
+        line = batch.data[start:end]
+        start = end
+        if again:
+            row = orjson.loads(line)
+            row["id"] = f"{row['id']}#{batch.first + position}"
+            line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+        lines.append(line)
+    return Batch(batch.first, b"".join(lines), np.cumsum(list(map(len, lines))))

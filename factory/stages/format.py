@@ -9,13 +9,13 @@ import numpy as np
 from factory import artifacts, base_model, chat_template, storage
 from factory.artifacts import Check, DatasetReport, Decision
 from factory.context import Context
-from factory.data import gate, placement, report, schema, sources, tokens
-from factory.data.dedup import duplicates
+from factory.data import dedup, gate, lines, placement, report, schema, sources, tokens, work
 from factory.data.ingest import ingest
 from factory.data.placement import Placement
-from factory.data.report import DUPLICATE, KEPT, TOO_LONG, UNRENDERABLE, Rows, Source
+from factory.data.report import DUPLICATE, KEPT, TOO_LONG, UNRENDERABLE, Rows
+from factory.data.sources import SourceFile
 from factory.data.spool import Spool
-from factory.data.write import write_splits
+from factory.data.write import write_drops, write_splits
 
 SAMPLE_ROWS = 5000
 
@@ -26,15 +26,23 @@ def run(context: Context) -> dict[str, Decision]:
     Raises DataError when there is no row to read or the model's tokenizer is of no use.
     """
     paths = [context.path(f"dataset.{key}") for key in ("path", "validation_path", "test_path")]
-    with Spool(context.workspace.state) as spool:
-        read, decisions = _ingest(context, spool)
-        rows = Rows.of(spool.finish(), spool.profiles)
-        rows.fate[duplicates(rows.index, rows.asked)] = DUPLICATE
+    files = _source_files(context)
+    workers = work.choose_workers(files, context.config.dataset.num_proc)
+    with (
+        Spool(context.workspace.state) as spool,
+        storage.atomic_write(context.workspace.rejects) as rejects,
+    ):
+        with context.console.bar("reading", total=len(files)) as bar:
+            found = ingest(files, context.config.dataset, spool, rejects, workers.value, bar)
+        rows = Rows.of(spool.index(), spool.profiles(), [file.split for file in files])
+        _drop_duplicates(spool, rows)
         _measure(context, spool, rows)
         placed = _place(context, rows)
-        write_splits(spool.lines(), rows.fate, paths)
+        write_drops(rejects, rows, files)
+        repeated = dedup.repeated(rows.index["id"], rows.fate >= KEPT)
+        write_splits(lines.read(spool.segments, rows.index["size"]), rows.fate, repeated, paths)
     summary = report.build(
-        read,
+        found,
         rows,
         hashes=[storage.sha256_file(path) for path in paths],
         leakage=placed.leakage,
@@ -42,7 +50,8 @@ def run(context: Context) -> dict[str, Decision]:
     )
     artifacts.save(summary, context.workspace.dataset_report)
     _show(context, summary, paths)
-    return {**decisions, "split": placed.decision}
+    formats = {f"format of {source.file.name}": source.format for source in found}
+    return {**formats, "workers": workers, "split": placed.decision}
 
 
 def judge(context: Context) -> list[Check]:
@@ -51,17 +60,20 @@ def judge(context: Context) -> list[Check]:
     return gate.judge_dataset(summary, context.config)
 
 
-def _ingest(context: Context, spool: Spool) -> tuple[list[Source], dict[str, Decision]]:
-    files = sources.find(
+def _source_files(context: Context) -> list[SourceFile]:
+    return sources.find(
         context.config.dataset.sources,
         resolve=lambda source: context.resolve(source, field="dataset.sources"),
         name=context.workspace.relative,
     )
-    with (
-        storage.atomic_write(context.workspace.rejects) as rejects,
-        context.console.bar("reading", total=len(files)) as bar,
-    ):
-        return ingest(files, context.config.dataset, spool, rejects, bar)
+
+
+def _drop_duplicates(spool: Spool, rows: Rows) -> None:
+    sizes = rows.index["size"]
+    rows.twin[:] = dedup.exact(
+        rows.index, rows.asked, lambda wanted: lines.pick(spool.segments, sizes, wanted)
+    )
+    rows.fate[rows.twin >= 0] = DUPLICATE
 
 
 def _measure(context: Context, spool: Spool, rows: Rows) -> None:
@@ -71,7 +83,7 @@ def _measure(context: Context, spool: Spool, rows: Rows) -> None:
         tokenizer=str(base_model.resolve(context).folder),
         chat_template=chat_template.override(context),
         max_tokens=context.config.model.max_seq_length,
-        rows=str(spool.path),
+        segments=spool.segments,
         folder=str(spool.folder),
     )
     with context.console.bar("counting tokens") as bar:

@@ -1,34 +1,44 @@
-"""Containers: how rows lie in a file. One module each, all with `blocks(path, max_line_bytes)`.
+"""Containers: how rows lie in a file. One module each, all with `pieces(path, max_line_bytes)`.
 
-A block is a piece of a file small enough to hold in memory and cheap to send to a worker; its
-`rows()` yield `(line number, object or Rejected)` and do the parsing, in the worker.
+A piece is the work of one worker: cheap to describe, cheap to send. Its blocks are small enough for
+the processor's cache; their `rows()` do the parsing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from factory.data.containers import json_array, jsonl
-from factory.data.rejection import Rejected
+from factory.data.parse import Parsed
 
 
 class Block(Protocol):
-    """A piece of a file."""
+    """Some rows in memory."""
 
-    def rows(self) -> Iterator[tuple[int, dict[str, Any] | Rejected]]:
+    def rows(self) -> Iterator[Parsed]:
         """Yield every row with its line number, in order."""
 
+    def text(self) -> bytes:
+        """The JSON text that the rows are parsed from; empty if the container is not JSON."""
 
-_READERS: dict[str, Callable[[Path, int], Iterator[Block]]] = {
-    ".jsonl": jsonl.blocks,
-    ".ndjson": jsonl.blocks,
-    ".json": json_array.blocks,
+
+class Piece(Protocol):
+    """A part of a file."""
+
+    def blocks(self) -> Iterator[Block]:
+        """Read the part, block by block."""
+
+
+_READERS: dict[str, Callable[[Path, int], Iterator[Piece]]] = {
+    ".jsonl": jsonl.pieces,
+    ".ndjson": jsonl.pieces,
+    ".json": json_array.pieces,
 }
 SUFFIXES = tuple(_READERS)
 
 
-def blocks(path: Path, max_line_bytes: int) -> Iterator[Block]:
-    """Yield the blocks of any readable file."""
+def pieces(path: Path, max_line_bytes: int) -> Iterator[Piece]:
+    """Yield the pieces of any readable file, in order."""
     return _READERS[path.suffix.lower()](path, max_line_bytes)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from factory import storage
 from factory.data.containers import jsonl
-from factory.data.parse import check_duplicate_keys, parse_object
-from factory.data.rejection import Rejected
+from factory.data.parse import Parsed, parse_object
 from factory.errors import DataError
+
+READ_BYTES = 1 << 20
 
 
 class ElementBlock(NamedTuple):
@@ -19,27 +20,28 @@ class ElementBlock(NamedTuple):
 
     elements: list[tuple[int, bytes]]
 
-    def rows(self) -> Iterator[tuple[int, dict[str, Any] | Rejected]]:
+    def rows(self) -> Iterator[Parsed]:
         """Parse every element as a line of JSON is parsed."""
         for number, text in self.elements:
-            try:
-                value = parse_object(text)
-                check_duplicate_keys(text, value)
-            except Rejected as rejected:
-                yield number, rejected
-            else:
-                yield number, value
+            yield number, text, parse_object(text)
+
+    def text(self) -> bytes:
+        """All elements."""
+        return b"".join([text for _, text in self.elements])
+
+    def blocks(self) -> Iterator[ElementBlock]:
+        """Itself."""
+        yield self
 
 
-def blocks(
+def pieces(
     path: Path, max_line_bytes: int
-) -> Iterator[ElementBlock | jsonl.LineBlock | jsonl.OversizedLine]:
-    """Yield the elements of an array in blocks; a file that starts otherwise is read as lines."""
+) -> Iterator[ElementBlock | jsonl.FilePiece | jsonl.OversizedLine]:
+    """Yield the elements of an array; a file that starts otherwise is read as lines."""
     with storage.open_regular(path) as file:
         head = file.read(4096).removeprefix(jsonl.BYTE_ORDER_MARK)
         if head.lstrip()[:1] != b"[":
-            file.seek(0)
-            yield from jsonl.blocks_of(file, max_line_bytes)
+            yield from jsonl.pieces(path, max_line_bytes)
             return
         file.seek(0)
         yield from _in_blocks(elements(file, max_line_bytes, where=str(path)))
@@ -69,7 +71,7 @@ def elements(file: BinaryIO, max_bytes: int, *, where: str) -> Iterator[tuple[in
     Only strings and brackets are looked at, so a malformed element is one reject and the next
     one is read. Raises DataError when an element exceeds `max_bytes` or the array does not end.
     """
-    buffer = file.read(jsonl.BLOCK_BYTES).removeprefix(jsonl.BYTE_ORDER_MARK)
+    buffer = file.read(READ_BYTES).removeprefix(jsonl.BYTE_ORDER_MARK)
     start = buffer.index(b"[") + 1
     line = 1 + buffer.count(b"\n", 0, start)
     while True:
@@ -95,7 +97,7 @@ def elements(file: BinaryIO, max_bytes: int, *, where: str) -> Iterator[tuple[in
         buffer, start = buffer[start:], 0
         if len(buffer) > max_bytes:
             raise DataError("element longer than dataset.max_line_bytes", where=f"{where}:{line}")
-        piece = file.read(jsonl.BLOCK_BYTES)
+        piece = file.read(READ_BYTES)
         if not piece:
             raise DataError("the array does not end (cut off?)", where=f"{where}:{line}")
         buffer += piece
@@ -108,5 +110,5 @@ def _located(element: bytes, line: int) -> tuple[int, bytes]:
 
 
 def _check_end(rest: bytes, file: BinaryIO, *, where: str) -> None:
-    if rest.strip() or file.read(jsonl.BLOCK_BYTES).strip():
+    if rest.strip() or file.read(READ_BYTES).strip():
         raise DataError("text after the end of the array", where=where)

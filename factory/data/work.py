@@ -1,0 +1,112 @@
+"""Pieces to spool, by one process or several: the same results in the same order."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from factory import child
+from factory.artifacts import Decision
+from factory.data.block import Origin, Reject, format_block
+from factory.data.canonical import Profile
+from factory.data.containers import Piece
+from factory.data.index import RECORD
+from factory.data.lines import Segment
+from factory.data.sources import SourceFile
+
+BYTES_PER_WORKER = 64 << 20  # starting a process costs as much as reading this much
+QUEUED_PER_WORKER = 3  # enough to keep every worker busy while the parent takes results in order
+
+
+class Task(NamedTuple):
+    """One piece of one source; `source` is its number among the sources."""
+
+    source: int
+    origin: Origin
+    piece: Piece
+
+
+class Done(NamedTuple):
+    """What became of one piece. `records` number their profiles as `profiles` lists them."""
+
+    source: int
+    segment: Segment
+    records: np.ndarray
+    profiles: list[Profile]
+    rejects: list[Reject]
+
+
+def choose_workers(files: Sequence[SourceFile], asked: int | None) -> Decision:
+    """How many processes read: as configured, or one for each BYTES_PER_WORKER up to the cores."""
+    if asked is not None:
+        return Decision(value=asked, reason="dataset.num_proc")
+    cores = len(os.sched_getaffinity(0))
+    size = sum(file.path.stat().st_size for file in files)
+    workers = max(1, min(cores, size // BYTES_PER_WORKER))
+    return Decision(value=workers, reason=f"{size / 1e6:.1f} MB to read on {cores} cores")
+
+
+def format_pieces(tasks: Iterable[Task], folder: Path, workers: int) -> Iterator[Done]:
+    """Format every piece; lines go to files in `folder`, results come in the order of `tasks`."""
+    if workers == 1:
+        for task in tasks:
+            yield _format_piece(task, folder)
+        return
+    # Spawned, not forked: the parent has threads (its progress bar).
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start_worker)
+    with pool:
+        running: deque[Future[Done]] = deque()
+        for task in tasks:
+            running.append(pool.submit(_format_piece, task, folder))
+            if len(running) >= workers * QUEUED_PER_WORKER:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+
+
+def _start_worker() -> None:
+    child.die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells its workers when to stop
+
+
+def _format_piece(task: Task, folder: Path) -> Done:
+    """Append the lines of one piece to this process's own file."""
+    path = folder / f"part-{os.getpid()}.jsonl"
+    numbers: dict[Profile, int] = {}
+    records: list[np.ndarray] = []
+    rejects: list[Reject] = []
+    with path.open("ab") as file, _without_collector():
+        offset = file.tell()
+        for block in task.piece.blocks():
+            done = format_block(block, task.origin)
+            file.write(done.lines)
+            known = [numbers.setdefault(profile, len(numbers)) for profile in done.profiles]
+            done.records["profile"] = np.array(known, dtype="<u4")[done.records["profile"]]
+            records.append(done.records)
+            rejects += done.rejects
+        end = file.tell()
+    index = np.concatenate(records) if records else np.empty(0, RECORD)
+    segment = Segment(path, offset, end - offset, len(index))
+    return Done(task.source, segment, index, list(numbers), rejects)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Spare the cyclic collector: rows are trees, and looking for cycles costs a tenth."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
