@@ -88,7 +88,12 @@ def named(name: str, root: Path) -> Resolved:
         return load(path / CONFIG_NAME)
     if path.is_file():
         return load(path)
-    return resolve(Layer("nothing", "the command line", {}), root=root, preset=name)
+    return of_preset(name, presets.load(root))
+
+
+def of_preset(name: str, catalog: Catalog) -> Resolved:
+    """What a preset alone amounts to, above the defaults."""
+    return _resolve(Layer("no file", f"preset {name}", {}), [], catalog, preset=name, fit=None)
 
 
 def flat(resolved: Resolved) -> Values:
@@ -111,8 +116,20 @@ def resolve(
     fit: bool | None = None,
 ) -> Resolved:
     """The layers below and above one workspace layer, merged and validated."""
+    has_preset = preset or workspace.values.get("preset")
+    catalog = presets.load(root) if has_preset else Catalog()
+    return _resolve(workspace, overrides or [], catalog, preset=preset, fit=fit)
+
+
+def _resolve(
+    workspace: Layer,
+    overrides: Iterable[str],
+    catalog: Catalog,
+    *,
+    preset: str | None,
+    fit: bool | None,
+) -> Resolved:
     chosen = preset or workspace.values.get("preset")
-    catalog = presets.load(root) if chosen else Catalog()
     named_in = "--preset" if preset else workspace.where
     below = _preset_layers(catalog, chosen, named_in) if chosen else []
     asked: Values = {"preset": preset} if preset else {}
@@ -120,7 +137,7 @@ def resolve(
         asked["fit"] = fit
     layers = [*below, workspace, Layer(COMMAND_LINE, "the command line", asked)]
     merged = _merge(layer.values for layer in layers)
-    layers += _overrides(merged, overrides or [])
+    layers += _overrides(merged, overrides)
     config = _validate(merged, layers)
     if not chosen:
         return Resolved(config, layers)

@@ -80,24 +80,25 @@ def _one(catalog: Catalog, kind: str, options: argparse.Namespace) -> int:
     entry = catalog.entry(kind, options.name)
     answer: dict[str, Any] = {"name": options.name, "from": entry.where, **entry.values}
     if kind == "presets" and not catalog.preset(options.name).sequence:
-        from factory import layers
+        from factory import estimate, layers
 
-        nothing = layers.Layer("nothing", "the command line", {})
-        resolved = layers.resolve(nothing, root=invocation.root(options), preset=options.name)
-        answer["resolved"] = resolved.config.model_dump(mode="json", exclude_unset=True)
+        config = layers.of_preset(options.name, catalog).config
+        answer["resolved"] = config.model_dump(mode="json", exclude_unset=True)
+        memory = estimate.of_config(config, invocation.root(options))
+        answer["memory"] = memory.as_json() if memory else None
     if invocation.wants_json(options):
         invocation.print_json(answer)
         return 0
     for key, value in answer.items():
-        told = json.dumps(value, indent=2, ensure_ascii=False) if key == "resolved" else value
-        print(f"{key}: {_cell(told)}")
+        told = json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else _cell(value)
+        print(f"{key}: {told}")
     return 0
 
 
 def _suggest(catalog: Catalog, options: argparse.Namespace) -> int:
-    from factory import suggest
+    from factory import hardware, suggest
 
-    ranked = suggest.rank(catalog, suggest.this_machine())
+    ranked = suggest.rank(catalog, hardware.detect())
     if invocation.wants_json(options):
         invocation.print_json({"presets": [suggestion.as_json() for suggestion in ranked]})
         return 0
