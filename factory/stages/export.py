@@ -20,8 +20,8 @@ def plan(context: Context) -> list[str]:
     """What a dry run says about this stage; also before there is anything to release."""
     try:
         shipped = _what_ships(context)
-    except DataError as error:
-        return [f"not known yet: {error.message}"]
+    except DataError:
+        return ["export: what it copies is not made yet"]
     folder = context.workspace.relative(pipeline.release_folder(context))
     return [f"copies {len(shipped.copies)} files, {shipped.size / 1e6:.1f} MB, into {folder}"]
 
