@@ -186,8 +186,8 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _show_outcomes(context: Context, outcomes: list[Outcome]) -> None:
-    if len(outcomes) == 1:
-        return
+    if len(outcomes) == 1 and not outcomes[0].action.startswith("would"):
+        return  # it has spoken for itself
     context.console.table(
         ["stage", "action", "gate", "seconds", "why"],
         [
