@@ -13,8 +13,8 @@ from factory.export.report import Answers, ModelProof, Parity, ReleaseReport
 ROUNDING_MARGIN = 2.0
 # Logits that differ by less than this are equal for any purpose, even where rounding costs nothing.
 LOGIT_EPSILON = 1e-3
-# Free text has no right answer to count. llama.cpp's own table ("Same top p", Llama 3 8B) gives
-# 0.98 for Q8_0, 0.96 for Q6_K, 0.92 for Q4_K_M and 0.71 for Q2_K: below 0.9 a model is another one.
+# llama.cpp's own table ("Same top p", Llama 3 8B) gives 0.98 for Q8_0, 0.96 for Q6_K, 0.92 for
+# Q4_K_M and 0.71 for Q2_K: below 0.9 a file is another model.
 MIN_TOP_TOKEN_AGREEMENT = 0.9
 
 
@@ -56,14 +56,14 @@ def _merged(proof: ModelProof, allowed: int) -> list[Check]:
         _comparable(name, proof),
         _prompts(name, proof),
         _rounding(name, proof.parity),
-        _score(name, proof, allowed),
+        *_answers(name, proof, allowed),
     ]
 
 
 def _gguf(quantization: str, proof: ModelProof, allowed: int) -> list[Check]:
     name = f"export.gguf.{quantization}"
     return [
-        _score(name, proof, allowed),
+        *_answers(name, proof, allowed),
         _comparable(name, proof),
         _prompts(name, proof),
         _tokens(name, proof),
@@ -124,11 +124,15 @@ def _rounding(name: str, parity: Parity) -> Check:
     )
 
 
-def _score(name: str, proof: ModelProof, allowed: int) -> Check:
-    """Exactly right rows where the data set has right answers, next-token agreement elsewhere."""
+def _answers(name: str, proof: ModelProof, allowed: int) -> list[Check]:
+    """The likeliest tokens are the adapter's; so are the right rows, where rows can be right.
+
+    Free text has no right answer to count: there the tokens alone decide.
+    """
+    agreement = _agreement(f"{name}.agreement", proof.parity)
     if proof.answers.adapter_rows_right is None:
-        return _agreement(name, proof.parity)
-    return _rows_right(name, proof.answers, allowed)
+        return [agreement]
+    return [_rows_right(name, proof.answers, allowed), agreement]
 
 
 def _rows_right(name: str, answers: Answers, allowed: int) -> Check:
@@ -152,9 +156,8 @@ def _agreement(name: str, parity: Parity) -> Check:
         value=share,
         threshold=MIN_TOP_TOKEN_AGREEMENT,
         passed=share is not None and math.isfinite(share) and share >= MIN_TOP_TOKEN_AGREEMENT,
-        why=f"the test rows are free text: on {_number(share)} of {parity.positions} tokens of the "
-        f"expected turns the likeliest token is the adapter's, at least "
-        f"{MIN_TOP_TOKEN_AGREEMENT:g} is needed",
+        why=f"the likeliest token is the adapter's on {_number(share)} of {parity.positions} tokens "
+        f"of expected turns, at least {MIN_TOP_TOKEN_AGREEMENT:g} is needed",
     )
 
 

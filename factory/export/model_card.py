@@ -39,6 +39,20 @@ TRAINING_STATS = (
     "device",
     "dtype",
 )
+HYPERPARAMETERS = (
+    "model.max_seq_length",
+    "model.load_in_4bit",
+    "lora.r",
+    "lora.lora_alpha",
+    "lora.lora_dropout",
+    "lora.target_modules",
+    "training.learning_rate",
+    "training.lr_scheduler_type",
+    "training.warmup_steps",
+    "training.weight_decay",
+    "training.max_grad_norm",
+    "training.seed",
+)
 UNKNOWN_LICENSE = "other"
 
 
@@ -138,20 +152,18 @@ def _title(sources: Sources) -> Iterator[str]:
 
 def _warnings(sources: Sources) -> Iterator[str]:
     """Everything a person let pass, and every check that is closed: in bold, for ever."""
-    waivers = [waiver for one in sources.gates.values() for waiver in one.waivers]
     checks = gate.judge_release(sources.report, sources.context.config)
-    closed = [check for check in checks if check.closed]
-    for waiver in waivers:
-        yield f"> **Waived by a person: {_waiver(waiver)}**"
-        yield ">"
-    for check in closed:
-        yield f"> **Check closed: `{check.id}`: {_text(check.why)}.** This release is not verified."
-        yield ">"
+    for one in sources.gates.values():
+        for waiver in one.waivers:
+            yield f"> **Waived by a person: {_waiver(waiver)}**"
+            yield ""
     for check in checks:
-        if not check.passed and check.severity == "warning":
-            yield f"> Note: `{check.id}`: {_text(check.why)}."
-            yield ">"
-    yield ""
+        if check.closed:
+            yield f"> **NOT VERIFIED: `{check.id}` is closed: {_text(check.why)}**"
+            yield ""
+        elif not check.passed:
+            yield f"> Note: `{check.id}`: {_text(check.why)}"
+            yield ""
 
 
 def _waiver(waiver: Waiver) -> str:
@@ -328,9 +340,9 @@ def _training(sources: Sources) -> Iterator[str]:
         if sources.stats.get(name) is not None
     ]
     rows += [
-        [f"`{name}`", _value(value)]
-        for name, value in finetune.settings.items()
-        if name.startswith(("lora.", "training.", "model."))
+        [f"`{name}`", _value(finetune.settings[name])]
+        for name in HYPERPARAMETERS
+        if finetune.settings.get(name) is not None
     ]
     yield from _table(["", "value"], rows)
     if finetune.decisions:
@@ -414,6 +426,8 @@ def _number(value: float | None, digits: int = 3) -> str:
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return _text(", ".join(map(str, value)))
     return f"{value:.4g}" if isinstance(value, float) else _text(str(value))
 
 
