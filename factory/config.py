@@ -68,9 +68,16 @@ class Section(BaseModel):
 class Project(Section):
     """Who the model is for; names the release."""
 
-    name: str = Field("my-model", min_length=1, max_length=200)
-    version: str = Field("0.1.0", pattern=r"^\d+\.\d+\.\d+$")
-    description: str = ""
+    name: str = Field(
+        "my-model",
+        min_length=1,
+        max_length=200,
+        description="Names the release folder and the GGUF files.",
+    )
+    version: str = Field(
+        "0.1.0", pattern=r"^\d+\.\d+\.\d+$", description="Of the release: MAJOR.MINOR.PATCH."
+    )
+    description: str = Field("", description="What the model is for; opens the model card.")
     allowed_paths: list[str] = Field(
         default_factory=list,
         description="Folders outside the workspace that this configuration may read.",
@@ -80,9 +87,15 @@ class Project(Section):
 class Model(Section):
     """The base model: a folder in the workspace or a Hugging Face model id."""
 
-    name: str = Field("models/base", min_length=1)
+    name: str = Field(
+        "models/base",
+        min_length=1,
+        description="A folder of the workspace, or OWNER/NAME on Hugging Face.",
+    )
     revision: str | None = Field(None, description="Commit of a Hugging Face model id.")
-    max_seq_length: int = Field(2048, ge=16)
+    max_seq_length: int = Field(
+        2048, ge=16, description="Tokens of the longest row; longer ones are filtered out."
+    )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] | None = Field(
         None, description="Of the weights in training; null or auto: decided by the hardware."
     )
@@ -98,26 +111,35 @@ class Lora(Section):
 
     aliases = {"rank": "r", "alpha": "lora_alpha", "dropout": "lora_dropout"}
 
-    r: int = Field(16, ge=1)
-    lora_alpha: int = Field(32, ge=1)
-    lora_dropout: float = Field(0.0, ge=0, lt=1)
+    r: int = Field(16, ge=1, description="Rank of the adapter.")
+    lora_alpha: int = Field(
+        32, ge=1, description="The adapter's output is scaled by lora_alpha / r."
+    )
+    lora_dropout: float = Field(
+        0.0, ge=0, lt=1, description="Share of the adapter's inputs that is dropped in training."
+    )
     target_modules: list[str] | Literal["all-linear"] = Field(
-        default=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+        default=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+        description="Layers that get an adapter.",
     )
     modules_to_save: list[str] = Field(
         default_factory=list, description="Trained in full beside the adapter, e.g. embed_tokens."
     )
-    bias: Literal["none", "all", "lora_only"] = "none"
+    bias: Literal["none", "all", "lora_only"] = Field(
+        "none", description="Which bias terms are trained."
+    )
     use_gradient_checkpointing: bool | Literal["unsloth"] | None = Field(
         None, description="null: decided by the hardware."
     )
-    random_state: int = 3407
-    use_rslora: bool = False
-    use_dora: bool = False
-    finetune_vision_layers: bool = False
-    finetune_language_layers: bool = True
-    finetune_attention_modules: bool = True
-    finetune_mlp_modules: bool = True
+    random_state: int = Field(3407, description="Seed of the adapter's start.")
+    use_rslora: bool = Field(False, description="Scale by lora_alpha / sqrt(r).")
+    use_dora: bool = Field(False, description="Weight-decomposed LoRA.")
+    finetune_vision_layers: bool = Field(False, description="Refused: only text is trained here.")
+    finetune_language_layers: bool = Field(
+        True, description="Refused if false: nothing would be left to train."
+    )
+    finetune_attention_modules: bool = Field(True, description="Adapters in attention layers.")
+    finetune_mlp_modules: bool = Field(True, description="Adapters in feed-forward layers.")
 
 
 class Training(Section):
@@ -130,20 +152,24 @@ class Training(Section):
         "lr": "learning_rate",
     }
 
-    per_device_train_batch_size: int = Field(2, ge=1)
-    gradient_accumulation_steps: int = Field(4, ge=1)
+    per_device_train_batch_size: int = Field(2, ge=1, description="Rows in one pass.")
+    gradient_accumulation_steps: int = Field(4, ge=1, description="Passes in one optimizer step.")
     per_device_eval_batch_size: int | None = Field(None, ge=1, description="null: as in training.")
     warmup_steps: float = Field(5, ge=0, description="Below 1: a share of all steps.")
     max_steps: int | None = Field(None, ge=1, description="null: train by epochs.")
-    num_train_epochs: float = Field(3, gt=0)
-    learning_rate: float = Field(2e-4, gt=0)
+    num_train_epochs: float = Field(
+        3, gt=0, description="Passes over the train rows, unless max_steps is set."
+    )
+    learning_rate: float = Field(2e-4, gt=0, description="Peak of the schedule.")
     embedding_learning_rate: float | None = Field(
         None, gt=0, description="For embed_tokens and lm_head, if they are trained."
     )
     fp16: bool | None = Field(None, description="null: decided by the hardware.")
     bf16: bool | None = Field(None, description="null: decided by the hardware.")
-    logging_steps: int = Field(1, ge=1)
-    save_steps: int = Field(50, ge=1)
+    logging_steps: int = Field(
+        1, ge=1, description="Steps between entries of status, history and curve."
+    )
+    save_steps: int = Field(50, ge=1, description="Steps between checkpoints.")
     save_total_limit: int = Field(3, ge=2, description="Two, so that one may be damaged.")
     eval_steps: int | None = Field(
         None, ge=0, description="null: at the end of each epoch; 0: never."
@@ -152,7 +178,9 @@ class Training(Section):
     early_stopping_patience: int | None = Field(
         None, ge=1, description="Evaluations without improvement before training stops."
     )
-    early_stopping_threshold: float = Field(0.0, ge=0)
+    early_stopping_threshold: float = Field(
+        0.0, ge=0, description="Least fall of the validation loss that counts."
+    )
     optim: Literal[
         "adamw_8bit",
         "paged_adamw_8bit",
@@ -162,9 +190,9 @@ class Training(Section):
         "adamw_torch_fused",
         "adafactor",
         "sgd",
-    ] = "adamw_8bit"
-    weight_decay: float = Field(0.01, ge=0)
-    max_grad_norm: float = Field(1.0, gt=0)
+    ] = Field("adamw_8bit", description="On a CPU, 8-bit and paged AdamW become adamw_torch_fused.")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW's.")
+    max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
     lr_scheduler_type: Literal[
         "linear",
         "cosine",
@@ -173,8 +201,10 @@ class Training(Section):
         "constant",
         "constant_with_warmup",
         "inverse_sqrt",
-    ] = "linear"
-    neftune_noise_alpha: float | None = Field(None, gt=0)
+    ] = Field("linear", description="Course of the learning rate after the warm-up.")
+    neftune_noise_alpha: float | None = Field(
+        None, gt=0, description="Noise on embeddings (NEFTune); null: none."
+    )
     packing: bool = Field(False, description="Several rows in one sequence (needs a GPU).")
     group_by_length: bool = Field(True, description="Batches of rows of similar length.")
     over_length: Literal["drop", "truncate", "raise"] = Field(
@@ -184,13 +214,13 @@ class Training(Section):
         3.0, gt=1, description="Loss above this multiple of its minimum counts as diverged."
     )
     divergence_window: int = Field(20, ge=1, description="Logged steps the loss is averaged over.")
-    stop_on_divergence: bool = False
+    stop_on_divergence: bool = Field(False, description="End a diverging run; otherwise it warns.")
     allow_shorter_sequences: bool = Field(
         False, description="Out of memory at micro-batch 1: halve model.max_seq_length."
     )
-    seed: int = Field(3407, ge=0)
+    seed: int = Field(3407, ge=0, description="Order of the rows, and dropout.")
     num_threads: int | None = Field(None, ge=1, description="null: by the size of the model.")
-    output_dir: str = "models/checkpoints/trainer"
+    output_dir: str = Field("models/checkpoints/trainer", description="Checkpoints to go on from.")
     min_loss_decrease: float = gate(
         0.0, ge=0, lt=1, description="Share by which the loss has to fall from start to end."
     )
@@ -199,19 +229,25 @@ class Training(Section):
 class Dataset(Section):
     """Raw examples in, splits out."""
 
-    sources: Annotated[list[str], BeforeValidator(_as_list)] = Field(default=["data/raw"])
+    sources: Annotated[list[str], BeforeValidator(_as_list)] = Field(
+        default=["data/raw"], description="Files and folders of raw examples."
+    )
     format: str = Field("auto", description="The row format of all sources, or auto.")
-    path: str = "data/splits/train.jsonl"
-    validation_path: str = "data/splits/val.jsonl"
-    test_path: str = "data/splits/test.jsonl"
+    path: str = Field("data/splits/train.jsonl", description="The train split.")
+    validation_path: str = Field("data/splits/val.jsonl", description="The validation split.")
+    test_path: str = Field("data/splits/test.jsonl", description="The test split.")
     chat_template: str | None = Field(None, description="null: the model's own template.")
     num_proc: int | None = Field(None, ge=1, description="null: as many as the cores.")
-    split_ratios: tuple[float, float, float] = (0.8, 0.1, 0.1)
-    seed: int = Field(3407, ge=0)
-    min_samples: int = gate(100, ge=1)
-    recommended_samples: int = gate(1000, ge=1)
-    max_rejected_share: float = gate(0.5, ge=0, le=1)
-    max_line_bytes: int = Field(16 * 1024 * 1024, ge=1024)
+    split_ratios: tuple[float, float, float] = Field(
+        (0.8, 0.1, 0.1), description="Train, validation, test, where rows do not say it themselves."
+    )
+    seed: int = Field(3407, ge=0, description="Of the split.")
+    min_samples: int = gate(100, ge=1, description="Rows to keep at least.")
+    recommended_samples: int = gate(1000, ge=1, description="Fewer rows kept: a warning.")
+    max_rejected_share: float = gate(0.5, ge=0, le=1, description="Rejected rows / rows read.")
+    max_line_bytes: int = Field(
+        16 * 1024 * 1024, ge=1024, description="A longer line is rejected unread."
+    )
 
 
 class Evaluation(Section):
@@ -222,65 +258,75 @@ class Evaluation(Section):
     ] = gate(
         "auto", description="auto: exact_match where rows call tools or have an answer, else loss."
     )
-    min_improvement: float = gate(0.0)
+    min_improvement: float = gate(
+        0.0, description="The whole interval has to be on the better side of it."
+    )
     targets: dict[
         Literal["exact_match", "tool_accuracy", "parameter_f1", "text_match"],
         Annotated[float, Field(ge=0, le=1)],
     ] = gate({}, description="Least values of the fine-tuned model on the test rows.")
     min_rows: int = gate(20, ge=1, description="Fewer test rows than this prove nothing.")
-    confidence: float = Field(0.95, gt=0.5, lt=1)
-    bootstrap_samples: int = Field(10_000, ge=100)
-    max_new_tokens: int = Field(256, ge=1)
-    batch_size: int = Field(32, ge=1)
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="Of the interval.")
+    bootstrap_samples: int = Field(10_000, ge=100, description="Times the rows are drawn anew.")
+    max_new_tokens: int = Field(
+        256, ge=1, description="Of one answer; longer ones are cut and counted."
+    )
+    batch_size: int = Field(32, ge=1, description="Rows answered at once.")
     max_samples: int | None = Field(None, ge=1, description="A seeded sample of the test rows.")
     turns: Literal["all", "last"] = Field("all", description="Assistant turns asked of each row.")
     answer_pattern: str | None = Field(
         None, description="Regular expression whose group 1 is the answer in a text turn."
     )
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    seed: int = Field(3407, ge=0)
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="Of the weights while measuring."
+    )
+    seed: int = Field(3407, ge=0, description="Of the bootstrap and of max_samples.")
 
 
 class Save(Section):
     """What training leaves behind and what is released."""
 
-    lora_path: str = "models/checkpoints/lora"
-    merged_path: str = "models/checkpoints/merged"
-    gguf_path: str = "models/quantized"
+    lora_path: str = Field("models/checkpoints/lora", description="Where the adapter goes.")
+    merged_path: str = Field(
+        "models/checkpoints/merged", description="Where the merged 16-bit model goes."
+    )
+    gguf_path: str = Field("models/quantized", description="Where GGUF files go.")
     gguf_quantization: Annotated[
         list[Annotated[Quantization, BeforeValidator(_lower)]], BeforeValidator(_as_list)
-    ] = Field(default=["q8_0"], min_length=1)
+    ] = Field(default=["q8_0"], min_length=1, description="One GGUF file for each.")
     max_gguf_row_difference: int = gate(
         1, ge=0, description="Test rows by which a GGUF may score below the adapter."
     )
-    push_to_hub: bool = False
-    hub_model_id: str | None = None
+    push_to_hub: bool = Field(
+        False, description="Upload the release when its gate is open; needs HF_TOKEN."
+    )
+    hub_model_id: str | None = Field(None, description="OWNER/NAME to upload to.")
 
 
 class Tracking(Section):
     """Where training curves go besides the status file."""
 
     report_to: list[Literal["tensorboard", "wandb", "trackio", "mlflow"]] = Field(
-        default_factory=list
+        default_factory=list, description="Trackers; each has to be installed."
     )
-    run_name: str | None = None
+    run_name: str | None = Field(None, description="How trackers call the run.")
 
 
 class Wandb(Section):
-    """The seed's switch for Weights & Biases; same as tracking.report_to = ["wandb"]."""
+    """A switch for Weights & Biases; same as tracking.report_to = ["wandb"]."""
 
-    enabled: bool = False
-    project: str | None = None
-    run_name: str | None = None
+    enabled: bool = Field(False, description="Report to Weights & Biases.")
+    project: str | None = Field(None, description="null: project.name.")
+    run_name: str | None = Field(None, description="Used if tracking.run_name is null.")
 
 
 class Expert(Section):
     """Who the model is to be; recorded with the adapter and in the release."""
 
-    display_name: str = ""
-    role: str = ""
-    group: str = ""
-    specialization: str = ""
+    display_name: str = Field("", description="For people.")
+    role: str = Field("", description="In a word or two.")
+    group: str = Field("", description="Experts of one family.")
+    specialization: str = Field("", description="What it does best.")
     system_prompt: str = Field("", description="The words the expert is addressed with.")
     prompt_template: str = Field(
         "", description="Alpaca-style text with {instruction}, {input_section} and {output}."
@@ -293,7 +339,7 @@ class Expert(Section):
 class Config(Section):
     """The whole of training-config.json."""
 
-    schema_: str | None = Field(None, alias="$schema")
+    schema_: str | None = Field(None, alias="$schema", description="For editors; ignored.")
     preset: str | None = Field(None, description="A preset that everything here is laid on.")
     fit: bool = Field(False, description="Lower what the preset's hardware does not allow.")
     project: Project = Project()

@@ -17,6 +17,13 @@ One file, `training-config.json`, in the root of a workspace. Every field has a 
 a valid configuration. An unknown field is an error that names the nearest right one. Names follow
 transformers, PEFT and TRL where they have one.
 
+Values come in layers: defaults, then a preset (`python -m factory presets`), then this file, then
+the command line. Where each value is from:
+
+```bash
+python -m factory config show --resolved
+```
+
 `--set` overrides one field for one command; its value is JSON, or else text:
 
 ```bash
@@ -38,11 +45,15 @@ def configuration() -> str:
     """The page: one table a section, one row a field."""
     schema = config.json_schema()
     definitions = schema["$defs"]
-    parts = [HEAD]
-    for name, field in schema["properties"].items():
-        if "$ref" in field:
-            section = _model_of(name)
-            parts.append(_section(name, definitions[field["$ref"].rpartition("/")[2]], section))
+    fields = schema["properties"]
+    sections = {
+        name: field["$ref"].rpartition("/")[2] for name, field in fields.items() if "$ref" in field
+    }
+    alone = {name: field for name, field in fields.items() if name not in sections}
+    parts = [HEAD, _table("Top level", "Beside the sections.", alone, config.Config)]
+    for name, definition in sections.items():
+        section = definitions[definition]
+        parts.append(_table(name, section["description"], section["properties"], _model_of(name)))
     return "\n".join(parts)
 
 
@@ -51,21 +62,21 @@ def _model_of(name: str) -> type[config.Section]:
     return model  # type: ignore[no-any-return]
 
 
-def _section(name: str, schema: dict[str, Any], model: type[config.Section]) -> str:
-    rows = [_row(key, field, model) for key, field in schema["properties"].items()]
+def _table(
+    title: str, description: str, fields: dict[str, Any], model: type[config.Section]
+) -> str:
+    rows = [_row(key, field, model) for key, field in fields.items()]
     aliases = [f"`{alias}` for `{field}`" for alias, field in sorted(model.aliases.items())]
     accepted = [f"Also accepted: {', '.join(aliases)}.", ""] if aliases else []
     head = ["| Field | Type | Default | Meaning |", "|---|---|---|---|"]
-    return "\n".join([f"## {name}", "", schema["description"], "", *accepted, *head, *rows, ""])
+    return "\n".join([f"## {title}", "", description, "", *accepted, *head, *rows, ""])
 
 
 def _row(key: str, field: dict[str, Any], model: type[config.Section]) -> str:
-    default = model.model_fields[key].get_default(call_default_factory=True)
-    meaning = " ".join(
-        part
-        for part in ("**threshold**" if field.get("gate") else "", field.get("description", ""))
-        if part
-    )
+    names = {info.alias or name: name for name, info in model.model_fields.items()}
+    default = model.model_fields[names[key]].get_default(call_default_factory=True)
+    marks = ["**threshold**"] if field.get("gate") else []
+    meaning = " ".join([*marks, field["description"]])
     return f"| `{key}` | {_type(field)} | `{json.dumps(default)}` | {meaning} |"
 
 
