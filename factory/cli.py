@@ -137,6 +137,10 @@ def _add_init(init: Parser) -> None:
         help="copy this file of raw examples into data/raw (repeatable)",
     )
     init.add_argument("--name", help="project.name (default: the folder's name)")
+    init.add_argument("--preset", help="lay the configuration on this preset (factory presets)")
+    init.add_argument(
+        "--sample", action="store_true", help="with generated rows in the shape the preset takes"
+    )
     init.add_argument("--model", help="model.name (default: models/base, the built-in tiny one)")
 
 
@@ -271,6 +275,8 @@ def _init(options: argparse.Namespace) -> int:
         data=[Path(path) for path in options.data],
         name=options.name,
         model=options.model,
+        preset=options.preset,
+        sample=options.sample,
     )
     if wants_json(options):
         print_json(made)

@@ -6,12 +6,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from factory import base_model, config, storage
+from factory import base_model, layers, samples, storage
 from factory.errors import ConfigError
 from factory.workspace import CONFIG_NAME
 
+BUILT_IN = "models/base"
 PACKAGE = Path(__file__).resolve().parent
-WRITTEN_SECTIONS = ("project", "model", "lora", "training", "dataset", "evaluation", "save")
 
 
 def demo_root() -> Path:
@@ -27,52 +27,57 @@ def make(
     data: list[Path] | None = None,
     name: str | None = None,
     model: str | None = None,
+    preset: str | None = None,
+    sample: bool = False,
 ) -> dict[str, Any]:
     """Make a workspace in `folder` and say what to do next.
 
+    The configuration holds only what was chosen: everything else is a default or the preset's.
     Raises ConfigError if there is a workspace already, or a data file cannot be read.
     """
+    if demo and (preset or sample):
+        raise ConfigError("--demo brings its own settings and data: leave out --preset, --sample")
     if (folder / CONFIG_NAME).exists():
         raise ConfigError("there is a workspace already", where=str(folder / CONFIG_NAME))
     for path in data or []:
         if not path.is_file():
             raise ConfigError("no such file", where=f"--data {path}")
-    values = _configuration(folder, demo=demo, name=name, model=model)
+    values = _configuration(folder, demo=demo, name=name, model=model, preset=preset)
+    resolved = layers.resolve(layers.Layer(CONFIG_NAME, str(folder / CONFIG_NAME), values))
     source = demo_root()
     (folder / "data" / "raw").mkdir(parents=True, exist_ok=True)
-    if values["model"]["name"] == "models/base":
+    if resolved.config.model.name == BUILT_IN:
         shutil.copytree(source / "models" / "base", folder / "models" / "base", dirs_exist_ok=True)
     if demo:
         shutil.copytree(source / "data" / "raw", folder / "data" / "raw", dirs_exist_ok=True)
     for path in data or []:
         shutil.copyfile(path, folder / "data" / "raw" / path.name)
+    if sample:
+        samples.write(folder, resolved.config)
     storage.write_json(folder / CONFIG_NAME, values)
-    return {"workspace": str(folder), "next": _next_commands(folder, bool(demo or data))}
+    has_data = bool(demo or data or sample)
+    return {"workspace": str(folder), "next": _next_commands(folder, has_data)}
 
 
 def _configuration(
-    folder: Path, *, demo: bool, name: str | None, model: str | None
+    folder: Path, *, demo: bool, name: str | None, model: str | None, preset: str | None
 ) -> dict[str, Any]:
-    values: dict[str, Any] = (
-        storage.read_json(demo_root() / CONFIG_NAME)
-        if demo
-        else config.validate({}).model_dump(
-            mode="json", by_alias=True, include=set(WRITTEN_SECTIONS)
-        )
-    )
+    if demo:
+        values: dict[str, Any] = storage.read_json(demo_root() / CONFIG_NAME)
+    else:
+        values = {"preset": preset} if preset else {"model": {"name": BUILT_IN}}
     if name or not demo:
         values.setdefault("project", {})["name"] = name or folder.resolve().name
     if model:
         values.setdefault("model", {})["name"] = _model_name(folder, model, values)
-    config.validate(values, where=str(folder / CONFIG_NAME))
     return values
 
 
 def _model_name(folder: Path, model: str, values: dict[str, Any]) -> str:
     """A hub id stays; a local folder is named absolutely and its use allowed explicitly."""
+    if model == BUILT_IN or (not Path(model).is_dir() and base_model.HUB_ID.match(model)):
+        return model
     if not Path(model).is_dir():
-        if model == "models/base" or base_model.HUB_ID.match(model):
-            return model
         raise ConfigError(
             f"{model!r} is neither a folder nor a Hugging Face model id", where="--model"
         )

@@ -1,0 +1,60 @@
+"""`factory init`: a workspace with what was chosen and nothing else."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from factory import Workspace, init
+from factory.errors import ConfigError
+
+
+def written(folder: Path) -> dict[str, object]:
+    values: dict[str, object] = json.loads((folder / "training-config.json").read_text())
+    return values
+
+
+def test_the_file_holds_only_what_was_chosen(tmp_path: Path) -> None:
+    init.make(tmp_path / "ws")
+    assert written(tmp_path / "ws") == {
+        "model": {"name": "models/base"},
+        "project": {"name": "ws"},
+    }
+    assert (tmp_path / "ws" / "models" / "base" / "model.safetensors").is_file()
+
+
+def test_a_preset_brings_its_own_base_model(tmp_path: Path) -> None:
+    init.make(tmp_path / "ws", preset="oracle-rauru-mac", name="rauru")
+    assert written(tmp_path / "ws") == {
+        "preset": "oracle-rauru-mac",
+        "project": {"name": "rauru"},
+    }
+    assert Workspace(tmp_path / "ws").config().model.name == "Qwen/Qwen2.5-Coder-1.5B"
+    assert not (tmp_path / "ws" / "models" / "base").exists()
+
+
+@pytest.mark.parametrize(
+    ("preset", "files"),
+    [
+        (None, ["sample.jsonl"]),
+        ("mtg-teach", ["teach_examples.jsonl"]),
+        ("oracle-sheik-cloud", ["test.jsonl", "train.jsonl", "val.jsonl"]),
+    ],
+)
+def test_samples_lie_where_the_preset_reads(
+    tmp_path: Path, preset: str | None, files: list[str]
+) -> None:
+    init.make(tmp_path / "ws", preset=preset, sample=True)
+    raw = tmp_path / "ws" / "data" / "raw"
+    assert sorted(path.name for path in raw.iterdir()) == files
+
+
+def test_a_wrong_preset_makes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'mtg-teach'"):
+        init.make(tmp_path / "ws", preset="mtg-teech")
+    assert not (tmp_path / "ws").exists()
+
+
+def test_the_demo_is_no_preset(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--demo"):
+        init.make(tmp_path / "ws", demo=True, preset="mtg-teach")
