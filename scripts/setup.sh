@@ -170,18 +170,16 @@ fingerprint() {
     if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi | cut -c 1-64
 }
 
-# Show what is going on: downloads of 5 MB and more, quarters of the large ones, the kit's lines.
+# Show what is going on: downloads of a MB and more, how far a slow one is, what the kit says.
 summarise() {
-    local line name='' quarter=0 reached
+    local line shown=0
     while IFS= read -r line; do
         if [[ $line =~ ^\ *Downloading\ ([A-Za-z0-9_.]+)-.*\(([0-9.]+\ [MG]B)\)$ ]]; then
-            name="${BASH_REMATCH[1]}, ${BASH_REMATCH[2]}"
-            quarter=0
-        elif [[ $line =~ ^Progress\ ([0-9]+)\ of\ ([0-9]+)$ ]] && ((BASH_REMATCH[2] > 5000000)); then
-            reached=$((4 * BASH_REMATCH[1] / BASH_REMATCH[2]))
-            ((reached == quarter)) && [[ $line != "Progress 0 "* ]] && continue
-            quarter=$reached
-            echo "      downloading $name: $((25 * reached)) %"
+            shown=$SECONDS
+            echo "      downloading ${BASH_REMATCH[1]} (${BASH_REMATCH[2]})"
+        elif [[ $line =~ ^Progress\ ([0-9]+)\ of\ ([0-9]+)$ ]] && ((SECONDS - shown >= 5)); then
+            shown=$SECONDS
+            echo "      $((100 * BASH_REMATCH[1] / BASH_REMATCH[2])) %"
         elif [[ $line == "Installing collected packages"* ]]; then
             echo "      installing $(wc -w <<<"${line#*:}" | tr -d ' ') packages"
         elif [[ $line == "  compil"* || $line == "llama.cpp kit"* || $line == "fix:"* ]]; then
