@@ -156,8 +156,8 @@ def _agreement(name: str, parity: Parity) -> Check:
         value=share,
         threshold=MIN_TOP_TOKEN_AGREEMENT,
         passed=share is not None and math.isfinite(share) and share >= MIN_TOP_TOKEN_AGREEMENT,
-        why=f"the likeliest token is the adapter's on {_number(share)} of {parity.positions} tokens "
-        f"of expected turns, at least {MIN_TOP_TOKEN_AGREEMENT:g} is needed",
+        why=f"the adapter's likeliest token is the file's on {_number(share)} of "
+        f"{parity.positions} expected tokens, at least {MIN_TOP_TOKEN_AGREEMENT:g} is needed",
     )
 
 

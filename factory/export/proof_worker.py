@@ -103,8 +103,8 @@ def _differing(items: Sequence[Turn], found: Sequence[Turn]) -> int:
     )
 
 
-def _ollama(tokenizer: Any, rows: Sequence[Row]) -> OllamaTemplate:
-    """The matching Go template, and what stands in the system block of the rows."""
+def renderer(tokenizer: Any) -> ollama.Render:
+    """The model's own template as the Ollama probes ask for it."""
 
     def render(messages: ollama.Messages, tools: ollama.Tools) -> str:
         from jinja2.exceptions import TemplateError
@@ -113,10 +113,17 @@ def _ollama(tokenizer: Any, rows: Sequence[Row]) -> OllamaTemplate:
             text: str = tokenizer.apply_chat_template(
                 messages, tools=tools, tokenize=False, add_generation_prompt=True
             )
-        except TemplateError as error:
+        # TypeError: a template for tools only goes through `tools` without asking if there are any.
+        except (TemplateError, TypeError) as error:
             raise ollama.Refused(str(error)) from None
         return text.removeprefix(tokenizer.bos_token or "")
 
+    return render
+
+
+def _ollama(tokenizer: Any, rows: Sequence[Row]) -> OllamaTemplate:
+    """The matching Go template, and what stands in the system block of the rows."""
+    render = renderer(tokenizer)
     found = ollama.match(render)
     systems = ollama.system_texts(render, found.family, rows)
     family_stops = found.family.stops if found.family else ()
