@@ -65,7 +65,8 @@ def test_every_example_is_detected_as_its_heading_says(report: dict[str, Any]) -
 
 
 def test_no_example_is_rejected(workspace: Path) -> None:
-    assert (workspace / "data" / "rejects.jsonl").read_text() == ""
+    lines = (workspace / "data" / "rejects.jsonl").read_text().splitlines()
+    assert {json.loads(line)["reason"] for line in lines} == {"duplicate"}
 
 
 def test_examples_of_one_conversation_become_the_same_row(report: dict[str, Any]) -> None:
