@@ -168,6 +168,12 @@ def _nvidia() -> tuple[Accelerator, ...]:
     return tuple(found[index] for index in chosen if index < len(found))
 
 
+def nvidia_driver() -> str:
+    """The version of NVIDIA's driver, empty where nvidia-smi does not say."""
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    return _output(query).partition("\n")[0].strip()
+
+
 def _amd() -> tuple[Accelerator, ...]:
     """GPUs of the kernel's amdgpu driver."""
     found = []

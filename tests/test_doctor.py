@@ -1,0 +1,166 @@
+"""The doctor: what each check says on machines that are ready, poor or odd."""
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from factory import Workspace, config, doctor, init
+from factory.doctor import Finding, Patient
+from factory.hardware import GIB, Accelerator, Machine
+from tests.conftest import factory
+
+ROOT = Path(__file__).parent.parent
+
+
+def machine(*, gpu: Accelerator | None = None, cpu_bf16: bool = True) -> Machine:
+    return Machine(
+        cores=4,
+        memory=16 * GIB,
+        free_memory=8 * GIB,
+        cpu="Test CPU",
+        cpu_bf16=cpu_bf16,
+        accelerators=(gpu,) if gpu else (),
+    )
+
+
+def patient(
+    folder: Path, values: dict[str, Any] | None = None, *, on: Machine | None = None
+) -> Patient:
+    return Patient(Workspace(folder), on or machine(), config.validate(values or {}), None)
+
+
+def old_gpu(gib: int = 8) -> Accelerator:
+    return Accelerator("cuda", "Old GPU", gib * GIB, gib * GIB, bf16=False)
+
+
+def test_a_fresh_workspace_is_ready(tmp_path: Path) -> None:
+    init.make(tmp_path / "ws", sample=True)
+    report = doctor.examine(Workspace(tmp_path / "ws"))
+    statuses = {finding.check: finding.status for finding in report.findings}
+    for check in ("python", "configuration", "data", "model", "memory"):
+        assert statuses[check] == "PASS", report.findings
+
+
+def test_every_fault_comes_with_a_fix(tmp_path: Path) -> None:
+    report = doctor.examine(Workspace(tmp_path))
+    assert not report.ready
+    failed = [finding for finding in report.findings if finding.status == "FAIL"]
+    assert "configuration" in {finding.check for finding in failed}
+    assert all(finding.fix for finding in failed)
+
+
+def test_the_tested_versions_are_the_pinned_ones() -> None:
+    text = (ROOT / "constraints.txt").read_text() + (ROOT / "scripts" / "setup.sh").read_text()
+    pins = re.findall(r"([A-Za-z0-9_-]+)==([0-9][0-9.]*)", text)
+    pinned = {(name.lower().replace("-", "_"), version) for name, version in pins}
+    assert set(doctor.TESTED.items()) <= pinned
+
+
+def test_a_gpu_needs_a_torch_that_was_built_for_it(tmp_path: Path) -> None:
+    found = doctor.check_accelerator(patient(tmp_path, on=machine(gpu=old_gpu())))
+    if doctor._torch_build("cuda") is None:
+        assert found.status == "FAIL"
+        assert "built without CUDA" in found.found
+
+
+@pytest.mark.parametrize(
+    ("values", "on", "status"),
+    [
+        ({}, machine(), "PASS"),
+        ({}, machine(cpu_bf16=False), "WARN"),
+        ({"training": {"bf16": True}}, machine(gpu=old_gpu()), "FAIL"),
+    ],
+)
+def test_bf16(tmp_path: Path, values: dict[str, Any], on: Machine, status: str) -> None:
+    assert doctor.check_bf16(patient(tmp_path, values, on=on)).status == status
+
+
+def test_a_run_that_cannot_fit_fails_with_its_parts(tmp_path: Path) -> None:
+    values = {"model": {"name": "Qwen/Qwen2.5-Coder-7B-Instruct"}}
+    found = doctor.check_memory(patient(tmp_path, values, on=machine(gpu=old_gpu())))
+    assert found.status == "FAIL"
+    assert "suggest" in found.fix
+    assert "weights" in found.details
+    values["model"] |= {"load_in_4bit": True}  # type: ignore[dict-item]
+    gpu = old_gpu(24)
+    assert doctor.check_memory(patient(tmp_path, values, on=machine(gpu=gpu))).status == "PASS"
+
+
+def test_a_check_that_breaks_is_a_finding() -> None:
+    def check_odd(patient: Patient) -> Finding:
+        raise ZeroDivisionError("no such thing")
+
+    found = doctor._run(check_odd, patient(Path(".")))
+    assert (found.check, found.status) == ("odd", "WARN")
+    assert "ZeroDivisionError" in found.found
+
+
+class Hub(BaseHTTPRequestHandler):
+    """Knows one model, keeps one behind a licence."""
+
+    def do_GET(self) -> None:
+        codes = {"/api/models/known/model": 200, "/api/models/gated/model": 401}
+        self.send_response(codes.get(self.path, 404))
+        self.end_headers()
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), Hub)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    address = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setenv("HF_ENDPOINT", address)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    yield address
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "said"),
+    [
+        ("known/model", "PASS", "will be fetched"),
+        ("gated/model", "FAIL", "401"),
+        ("gone/model", "FAIL", "404"),
+        ("no model", "FAIL", "neither a folder nor a model id"),
+    ],
+)
+def test_the_hub_is_asked_for_what_is_not_here(
+    hub: str, tmp_path: Path, name: str, status: str, said: str
+) -> None:
+    found = doctor.check_model(patient(tmp_path, {"model": {"name": name}}))
+    assert (found.status, said in found.found) == (status, True), found
+
+
+def test_offline_and_unreachable_are_told_apart(
+    hub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = patient(tmp_path, {"model": {"name": "known/model"}})
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    assert "cannot be reached" in doctor.check_model(one).found
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert "HF_HUB_OFFLINE" in doctor.check_model(one).found
+
+
+def test_the_command_says_it_in_words_json_and_exit_code(tmp_path: Path) -> None:
+    init.make(tmp_path / "ws", sample=True)
+    done = factory("doctor", "--json", cwd=tmp_path / "ws")
+    report = json.loads(done.stdout)
+    assert done.returncode == (0 if report["ready"] else 1)
+    assert report["checks"] == len(doctor.CHECKS)
+    (tmp_path / "ws" / "training-config.json").write_text('{"lora": {"lora_alfa": 1}}')
+    done = factory("doctor", cwd=tmp_path / "ws")
+    assert done.returncode == 1
+    assert "did you mean" in done.stdout
