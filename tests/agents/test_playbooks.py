@@ -208,3 +208,21 @@ def test_recommended_settings_are_those_of_the_preset(row: list[str], tmp_path: 
         str(settings.lora.r),
     ]
     assert (settings.model.load_in_4bit, settings.model.max_seq_length) == (True, 2048)
+
+
+def quoted_messages() -> list[tuple[str, str]]:
+    """(playbook, message) for every message that a symptom quotes."""
+    return [
+        (path.stem, span)
+        for path in ORDER
+        for row in table(path, "Symptoms")
+        for span in re.findall(r"`([^`]+)`", row[0])
+        if " " in span
+    ]
+
+
+@pytest.mark.parametrize(("playbook", "message"), quoted_messages())
+def test_a_quoted_message_is_one_of_the_factory(playbook: str, message: str) -> None:
+    sources = " ".join(path.read_text(encoding="utf-8") for path in ROOT.glob("factory/**/*.py"))
+    said = re.sub(r'"\s*\n\s*f?"', "", re.sub(r"\{[^{}]*\}", "...", sources))
+    assert message in said
