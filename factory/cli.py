@@ -264,6 +264,8 @@ def _next(options: argparse.Namespace) -> int:
         print_json(action)
     else:
         print(f"{action['command'] or 'nothing to do'}\n  because {action['why']}")
+        if "mend" in action:
+            print(f"  but first {action['mend']}")
     return 0
 
 

@@ -49,9 +49,9 @@ def _stage(workspace: Workspace, name: str) -> dict[str, Any]:
     if moved:
         return {
             "stage": name,
-            "state": "changed",
+            "state": "touched",
             "ended_at": ended_at,
-            "why": f"{moved[0]} is not the file this stage wrote",
+            "why": f"{moved[0]} was touched since; python -m factory check says if it changed",
         }
     why = "; ".join(f"{check['id']}: {check['why']}" for check in closed)
     return {"stage": name, "state": state, "ended_at": ended_at, "why": why}
