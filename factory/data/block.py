@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from itertools import chain, repeat
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
+from xxhash import xxh3_64_digest, xxh3_128_digest
 
 from factory.data.bytecount import count_byte
-from factory.data.canonical import Profile, prepare
+from factory.data.canonical import (
+    NO_OPTIONS,
+    NO_SPLIT,
+    Options,
+    Profile,
+    Shape,
+    convert,
+    options,
+    plain_shape,
+    profile_of,
+    user_text,
+)
 from factory.data.containers import Block
-from factory.data.formats import READERS
+from factory.data.formats import READERS, openai
 from factory.data.index import RECORD
+from factory.data.normalise import fold
 from factory.data.parse import check_duplicate_keys, has_escaped_colon
 from factory.data.rejection import Rejected
 
+HEAD = b'{"conversations":'
 Reject = tuple[int, str, str]  # line number, reason code, detail
 
 
@@ -36,65 +51,126 @@ class Formatted(NamedTuple):
 
 def format_block(block: Block, origin: Origin) -> Formatted:
     """Return the canonical lines of a block, their index records, and its rejects."""
-    rows = _Rows()
-    balance = rows.read(block, origin, check_each=False)
-    text, lines = block.text(), b"".join(rows.lines)
+    rows = _Rows(origin)
+    balance = rows.read(block, check_each=False)
+    text, lines = block.text(), rows.lines()
     if count_byte(text, b":") != count_byte(lines, b":") + balance or has_escaped_colon(text):
-        rows = _Rows()
-        rows.read(block, origin, check_each=True)
-        lines = b"".join(rows.lines)
+        rows = _Rows(origin)
+        rows.read(block, check_each=True)
+        lines = rows.lines()
     return Formatted(lines, rows.records(), list(rows.profiles), rows.rejects)
 
 
 class _Rows:
     """The rows of one block by column, which is how the index wants them."""
 
-    def __init__(self) -> None:
-        self.lines: list[bytes] = []
+    def __init__(self, origin: Origin) -> None:
+        name = orjson.dumps(origin.source)
+        self._read = READERS[origin.format]
+        self._plain = self._read is openai.read
+        self._id = b',"id":%b:%%d"' % name[:-1].replace(b"%", b"%%")
+        self._source = b',"source":%b}\n' % name
+        self._id_and_source = self._id + self._source.replace(b"%", b"%%")
         self.rejects: list[Reject] = []
         self.profiles: dict[Profile, int] = {}
-        self._content: list[bytes] = []
-        self._user: list[bytes] = []
-        self._numbers: list[tuple[int, int, int, int]] = []
+        self._turns: list[bytes] = []
+        self._ends: list[bytes] = []
+        self._users: list[str] = []
+        self._lines: list[int] = []
+        self._profiles: list[int] = []
+        # What few rows have, by position.
+        self._tools: dict[int, bytes] = {}
+        self._groups: dict[int, int] = {}
+        self._ids: dict[int, int] = {}
 
-    def read(self, block: Block, origin: Origin, *, check_each: bool) -> int:
+    def read(self, block: Block, *, check_each: bool) -> int:
         """Prepare every row of the block; return the colons that were read and not written.
 
-        Unless `check_each`, rows whose turns went through untouched are not looked at for keys
+        Unless `check_each`, rows whose turns go through untouched are not looked at for keys
         named twice: their bytes differ from what was read in other fields only, a colon each, so
         that a key lost in any of them makes the colons of the whole block not add up.
         """
-        read, source = READERS[origin.format], orjson.dumps(origin.source)
         balance = 0
         for number, text, raw in block.rows():
             try:
                 if isinstance(raw, Rejected):
                     raise raw
-                row = prepare(raw, read, source, number)
-                if check_each or not row.untouched:
+                shape = plain_shape(raw) if self._plain else None
+                if shape is None or check_each:
                     check_duplicate_keys(text, raw)
+                if shape is None:
+                    balance += text.count(b":") - self._add(raw, number)
+                else:
+                    balance += len(raw) - 1 - self._add_plain(raw, shape, number)
             except Rejected as rejected:
                 self.rejects.append((number, rejected.code, rejected.detail))
                 balance += text.count(b":")
-                continue
-            line = row.core + row.rest
-            if row.untouched:
-                balance += len(raw) - 1 - row.rest.count(b":")
-            else:
-                balance += text.count(b":") - line.count(b":")
-            self.lines.append(line)
-            self._content.append(row.content_key)
-            self._user.append(row.user_key)
-            profile = self.profiles.setdefault(row.profile, len(self.profiles))
-            self._numbers.append((row.group_key, row.id_key, profile, number))
         return balance
+
+    def _add_plain(self, raw: dict[str, Any], shape: Shape, number: int) -> int:
+        """Add a row whose turns stay as they are; return the colons written around them."""
+        messages = raw["messages"]
+        profile = shape.plain
+        if len(raw) == 1:
+            end = self._id_and_source % number
+        else:
+            extra = options(raw)
+            end = self._end(extra, number)
+            if extra.split != NO_SPLIT:
+                profile = profile._replace(split=extra.split)
+        self._turns.append(orjson.dumps(messages))
+        self._ends.append(end)
+        self._users.append(user_text(shape, messages))
+        self._lines.append(number)
+        self._profiles.append(self.profiles.setdefault(profile, len(self.profiles)))
+        return end.count(b":")
+
+    def _add(self, raw: dict[str, Any], number: int) -> int:
+        """Add a row that has to be converted; return the colons written."""
+        messages, tools, shape = convert(raw, self._read)
+        extra = options(raw) if len(raw) > 1 else NO_OPTIONS
+        end = self._end(extra, number)
+        if tools is not None:
+            self._tools[len(self._turns)] = declared = orjson.dumps(tools)
+            end = b',"tools":' + declared + end
+        profile = profile_of(shape, messages, tools, extra.split)
+        turns = orjson.dumps(messages)
+        self._turns.append(turns)
+        self._ends.append(end)
+        self._users.append(user_text(shape, messages))
+        self._lines.append(number)
+        self._profiles.append(self.profiles.setdefault(profile, len(self.profiles)))
+        return HEAD.count(b":") + turns.count(b":") + end.count(b":")
+
+    def _end(self, extra: Options, number: int) -> bytes:
+        """The fields behind a row's turns and tools; keys of id and group are noted."""
+        position = len(self._turns)
+        if extra.group_key:
+            self._groups[position] = extra.group_key
+        if extra.id_key:
+            self._ids[position] = extra.id_key
+            return extra.json + self._source
+        return self._id % number + extra.json + self._source
+
+    def lines(self) -> bytes:
+        """The canonical lines."""
+        return b"".join(chain.from_iterable(zip(repeat(HEAD), self._turns, self._ends)))
 
     def records(self) -> np.ndarray:
         """The index records of the rows."""
-        found = np.empty(len(self.lines), RECORD)
-        found["content"] = np.frombuffer(b"".join(self._content), "<u8").reshape(-1, 2)
-        found["user"] = np.frombuffer(b"".join(self._user), "<u8")
-        numbers = np.array(self._numbers, dtype="<u8").reshape(-1, 4)
-        found["group"], found["id"], found["profile"], found["line"] = numbers.T
-        found["size"] = list(map(len, self.lines))
+        contents = self._turns.copy()
+        for position, tools in self._tools.items():
+            contents[position] += tools
+        found = np.zeros(len(self._turns), RECORD)
+        content = np.frombuffer(b"".join(map(xxh3_128_digest, contents)), "<u8").reshape(-1, 2)
+        found["content"], found["content_low"] = content.T
+        user = b"".join(map(xxh3_64_digest, map(fold, self._users)))
+        found["user"] = np.frombuffer(user, "<u8")
+        found["profile"] = self._profiles
+        found["line"] = self._lines
+        found["size"] = len(HEAD)
+        for parts in (self._turns, self._ends):
+            found["size"] += np.fromiter(map(len, parts), "<u4", len(parts))
+        for name, keys in (("group", self._groups), ("id", self._ids)):
+            found[name][list(keys)] = np.fromiter(keys.values(), "<u8", len(keys))
         return found

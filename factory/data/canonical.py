@@ -1,6 +1,6 @@
-"""From a parsed object and its format to one canonical row, with everything the index needs.
+"""From a parsed object and its format to the parts of a canonical row.
 
-The path of a plain row (roles and texts only) is kept short: it decides the speed of the stage.
+A plain row (roles and texts only) has a short way: it decides the speed of the stage.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 import orjson
-from xxhash import xxh3_64_digest, xxh3_64_intdigest, xxh3_128_digest
+from xxhash import xxh3_64_intdigest, xxh3_128_digest
 
 from factory.data import toolcalls
 from factory.data.conversation import Message, tool_calls
-from factory.data.formats import Reader, openai
-from factory.data.normalise import SEPARATOR, fold, normalise
+from factory.data.formats import Reader
+from factory.data.normalise import SEPARATOR, normalise
 from factory.data.rejection import Rejected, excerpt
 
 SPLITS = ("train", "val", "test")
@@ -33,14 +33,6 @@ SPLIT_NAMES = {
 NO_SPLIT = -1
 
 
-class Shape(NamedTuple):
-    """What a sequence of roles says about a row; rows share a few of them."""
-
-    roles: tuple[str, ...]
-    users: itemgetter[Any]
-    several_users: bool
-
-
 class Profile(NamedTuple):
     """What many rows of a source have in common: all that reports count, kept once."""
 
@@ -51,74 +43,44 @@ class Profile(NamedTuple):
     findings: tuple[str, ...]
 
 
-class Prepared(NamedTuple):
-    """A canonical row as bytes, and what the index keeps of it.
+class Shape(NamedTuple):
+    """What a sequence of roles says about a row; rows share a few of them."""
 
-    core:      the conversation and its tools, without the closing brace
-    rest:      the other fields and the end of the line
-    untouched: whether the turns are the raw row's own
-    """
+    users: itemgetter[Any]
+    several_users: bool
+    plain: Profile  # of a row with these roles that has texts only and names no split
 
-    core: bytes
-    rest: bytes
-    untouched: bool
-    content_key: bytes
-    user_key: bytes
-    group_key: int
+
+class Options(NamedTuple):
+    """The fields of a row besides its conversation. A key of 0 means that there is none."""
+
+    json: bytes
     id_key: int
-    profile: Profile
+    group_key: int
+    split: int
 
 
-def prepare(raw: dict[str, Any], read: Reader, source: bytes, number: int) -> Prepared:
-    """Return the canonical form of `raw`; raise Rejected if it has none.
-
-    `source` is the name of the file as a JSON string; `number` is the row's line in it.
-    """
-    messages: Any = raw.get("messages")
-    shape = _plain_shape(messages) if messages and read is openai.read else None
-    untouched = shape is not None and not raw.get("tools")
-    row: dict[str, Any] = {"conversations": messages}
-    if shape is None or not untouched:
-        messages, tools = read(raw)
-        messages, shape = _shaped(messages)
-        row = {"conversations": messages}
-        if tools and (declared := toolcalls.read_tools(tools)):
-            row["tools"] = declared
-    core = orjson.dumps(row)[:-1]
-    asked = shape.users(messages)
-    text = SEPARATOR.join(map(_CONTENT, asked)) if shape.several_users else asked["content"]
-    given = raw.get("id")
-    name = b'%b:%d"' % (source[:-1], number) if given is None else _json_word(given, "id")
-    rest = b',"id":%b,"source":%b' % (name, source)
-    split, group_key, rest = _options(raw, rest) if len(raw) > 1 else (NO_SPLIT, 0, rest)
-    return Prepared(
-        core,
-        rest + b"}\n",
-        untouched,
-        xxh3_128_digest(core),
-        xxh3_64_digest(fold(text)),
-        group_key,
-        0 if given is None else _key(given),
-        Profile(shape.roles, (), False, split, ()) if untouched else _profile(shape, row, split),
-    )
+NO_OPTIONS = Options(b"", 0, 0, NO_SPLIT)
 
 
-_ROLE = itemgetter("role")
-_CONTENT = itemgetter("content")
-
-
-def _plain_shape(messages: Any) -> Shape | None:
-    """The shape of turns that are canonical as they are; None sends them the long way.
+def plain_shape(raw: dict[str, Any]) -> Shape | None:
+    """The shape of a row whose `messages` are canonical as they are; None if they are not.
 
     Everything here runs in C: this is the price of every row of the commonest kind.
     """
+    messages: Any = raw.get("messages")
     try:
-        shape = _shape_of_texts(",".join(map(_ROLE, messages)))
-        if shape is None or max(map(len, messages)) > 2:
+        shape = _shape_of_texts(",".join(map(ROLE, messages)))
+        if shape is None or max(map(len, messages)) > 2 or raw.get("tools"):
             return None
-        return shape if all(map(str.strip, map(_CONTENT, messages))) else None
+        return shape if all(map(str.strip, map(CONTENT, messages))) else None
     except (KeyError, TypeError):
         return None
+
+
+ROLE = itemgetter("role")
+CONTENT = itemgetter("content")
+_TEXT_ROLES = frozenset(("system", "user", "assistant"))
 
 
 @lru_cache(maxsize=4096)
@@ -127,27 +89,48 @@ def _shape_of_texts(roles: str) -> Shape | None:
     return shape_of(roles) if _TEXT_ROLES.issuperset(roles.split(",")) else None
 
 
-_TEXT_ROLES = frozenset(("system", "user", "assistant"))
+def convert(
+    raw: dict[str, Any], read: Reader
+) -> tuple[list[Message], list[dict[str, Any]] | None, Shape]:
+    """The canonical turns and tools of any row, and its shape; raise Rejected if it has none."""
+    messages, raw_tools = read(raw)
+    messages, shape = _shaped(messages)
+    tools = toolcalls.read_tools(raw_tools) if raw_tools else None
+    return messages, tools or None, shape
 
 
-def _profile(shape: Shape, row: dict[str, Any], split: int) -> Profile:
-    messages, tools = row["conversations"], row.get("tools")
+def profile_of(
+    shape: Shape, messages: list[Message], tools: list[dict[str, Any]] | None, split: int
+) -> Profile:
+    """What reports count of a row."""
     rich = tools is not None or max(map(len, messages)) > 2
     calls = tuple(call["name"] for call in tool_calls(messages)) if rich else ()
-    return Profile(shape.roles, calls, rich, split, _findings(calls, tools))
+    return Profile(shape.plain.roles, calls, rich, split, _findings(calls, tools))
 
 
-def _options(raw: dict[str, Any], rest: bytes) -> tuple[int, int, bytes]:
-    """The split asked for, the key of the group, and `rest` with group and tags added."""
-    split, group, tags = raw.get("split"), raw.get("group"), raw.get("tags")
+def user_text(shape: Shape, messages: Any) -> str:
+    """All that the user said."""
+    asked: Any = shape.users(messages)
+    if shape.several_users:
+        return SEPARATOR.join(map(CONTENT, asked))
+    text: str = asked["content"]
+    return text
+
+
+def options(raw: dict[str, Any]) -> Options:
+    """The id, group, tags and split that a row names; raise Rejected if one is malformed."""
+    given, group, tags = raw.get("id"), raw.get("group"), raw.get("tags")
+    split = raw.get("split")
+    json = b"" if given is None else b',"id":' + _json_word(given, "id")
     if group is not None:
-        rest += b',"group":' + _json_word(group, "group")
+        json += b',"group":' + _json_word(group, "group")
     if tags is not None:
-        rest += b',"tags":' + orjson.dumps(_tags(tags))
-    return (
-        NO_SPLIT if split is None else _split(split),
+        json += b',"tags":' + orjson.dumps(_tags(tags))
+    return Options(
+        json,
+        0 if given is None else _key(given),
         0 if group is None else _key(group),
-        rest,
+        NO_SPLIT if split is None else _split(split),
     )
 
 
@@ -179,7 +162,8 @@ def shape_of(roles: str) -> Shape:
         raise Rejected("no_user_turn", roles)
     if "assistant" not in names:
         raise Rejected("no_assistant_turn", roles)
-    return Shape(names, itemgetter(*users), len(users) > 1)
+    plain = Profile(names, (), rich=False, split=NO_SPLIT, findings=())
+    return Shape(itemgetter(*users), len(users) > 1, plain)
 
 
 def _shaped(messages: list[Message]) -> tuple[list[Message], Shape]:
@@ -193,7 +177,7 @@ def _shaped(messages: list[Message]) -> tuple[list[Message], Shape]:
         filled = message["content"].strip() or message["role"] == "tool"
         if not filled and not message.get("tool_calls"):
             raise Rejected("empty_turn", f"turn {position + 1} ({message['role']})")
-    return messages, shape_of(",".join(map(_ROLE, messages)))
+    return messages, shape_of(",".join(map(ROLE, messages)))
 
 
 def _findings(calls: tuple[str, ...], tools: list[dict[str, Any]] | None) -> tuple[str, ...]:

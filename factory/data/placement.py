@@ -9,6 +9,7 @@ import numpy as np
 
 from factory.artifacts import Decision
 from factory.data.canonical import NO_SPLIT, SPLITS
+from factory.data.rows import KEPT, Rows
 from factory.data.split import assign, clusters, leaks
 from factory.data.spool import SourceProfile
 
@@ -16,79 +17,68 @@ TRAIN = 0
 
 
 class Placement(NamedTuple):
-    """The split of every row, the leaks found between them, and how it was decided."""
+    """The leaks found between the splits, and how they were made."""
 
-    splits: np.ndarray
     leakage: dict[str, int]
     decision: Decision
 
 
-def place(
-    index: np.ndarray,
-    asked: np.ndarray,
-    profiles: Sequence[SourceProfile],
-    ratios: Sequence[float],
-    seed: int,
-) -> Placement:
-    """Place the rows of `index` (those that are kept); `asked` is their predefined split."""
-    roots = clusters([index["user"], index["group"]])
-    strata = _strata(profiles)[index["profile"]]
-    missing = [s for s in range(len(SPLITS)) if ratios[s] > 0 and not np.any(asked == s)]
+def place(rows: Rows, ratios: Sequence[float], seed: int) -> Placement:
+    """Give every row that is still kept its split."""
+    kept = np.flatnonzero(rows.fate == KEPT)
+    asked = rows.asked()[kept]
+    roots = clusters(len(kept), (rows.index.column(name)[kept] for name in ("user", "group")))
+    names = rows.index.column("content")[kept]
+    strata = _strata(rows.profiles)[rows.index.column("profile")[kept]]
     if np.all(asked == NO_SPLIT):
-        splits = assign(roots, index["content"][:, 0], strata, ratios, seed)
+        splits = assign(roots, names, strata, ratios, seed)
         shares = "/".join(f"{ratio:.0%}" for ratio in ratios)
         decision = Decision(value="seeded", reason=f"{shares} with seed {seed}: no row names one")
     else:
+        absent = [s for s in range(len(SPLITS)) if ratios[s] > 0 and not np.any(asked == s)]
+        carved = [s for s in absent if s != TRAIN]
         splits = np.where(asked == NO_SPLIT, TRAIN, asked).astype(np.int8)
-        _carve(splits, roots, index, strata, [s for s in missing if s != TRAIN], ratios, seed)
-        decision = _predefined_decision(asked, missing)
+        if carved:
+            shares_of_train = [ratios[s] if s in carved else 0.0 for s in range(len(SPLITS))]
+            _carve(splits, roots, names, strata, shares_of_train, seed)
+        decision = _predefined(asked, carved)
+    del roots, names, strata
+    rows.fate[kept] = splits
     leakage = {
-        "content": leaks(index["content"][:, 0], splits),
-        "user_text": leaks(index["user"], splits),
-        "group": leaks(index["group"], splits),
+        kind: len(leaks(rows.index.column(column)[kept], splits))
+        for kind, column in (("content", "content"), ("user_text", "user"), ("group", "group"))
     }
-    return Placement(splits, leakage, decision)
+    return Placement(leakage, decision)
 
 
 def _strata(profiles: Sequence[SourceProfile]) -> np.ndarray:
     """A number for each profile; profiles of one source that call the same tools share it."""
+    kinds = [(p.source, tuple(sorted(set(p.profile.calls)))) for p in profiles]
     numbers: dict[tuple[int, tuple[str, ...]], int] = {}
-    found = [
-        numbers.setdefault((p.source, tuple(sorted(set(p.profile.calls)))), len(numbers))
-        for p in profiles
-    ]
-    return np.array(found or [0], dtype=np.int32)
+    return np.array([numbers.setdefault(kind, len(numbers)) for kind in kinds], dtype=np.int32)
 
 
 def _carve(
     splits: np.ndarray,
     roots: np.ndarray,
-    index: np.ndarray,
+    names: np.ndarray,
     strata: np.ndarray,
-    missing: list[int],
     ratios: Sequence[float],
     seed: int,
 ) -> None:
-    """Move a share of train to each missing split, whole clusters that touch no other split."""
-    if not missing:
-        return
+    """Move shares of train to other splits: whole clusters that touch no other split already."""
     elsewhere = np.unique(roots[splits != TRAIN])
     pool = np.flatnonzero((splits == TRAIN) & ~np.isin(roots, elsewhere))
-    if not len(pool):
-        return
-    shares = [ratios[s] if s in missing else 0.0 for s in range(len(SPLITS))]
-    _, local = np.unique(roots[pool], return_inverse=True)
-    firsts = np.zeros(len(pool), dtype=np.int64)
-    heads = np.full(local.max() + 1, len(pool), dtype=np.int64)
-    np.minimum.at(heads, local, np.arange(len(pool)))
-    firsts[:] = heads[local]
-    splits[pool] = assign(firsts, index["content"][:, 0][pool], strata[pool], shares, seed)
+    if len(pool):
+        # A cluster's root is its first row, which is in the pool if any of its rows is.
+        local = np.searchsorted(pool, roots[pool])
+        splits[pool] = assign(local, names[pool], strata[pool], ratios, seed)
 
 
-def _predefined_decision(asked: np.ndarray, missing: list[int]) -> Decision:
+def _predefined(asked: np.ndarray, carved: Sequence[int]) -> Decision:
     counts = ", ".join(f"{name} {np.count_nonzero(asked == s)}" for s, name in enumerate(SPLITS))
-    carved = [SPLITS[s] for s in missing if s != TRAIN]
-    rest = f"; {' and '.join(carved)} carved out of train" if carved else ""
+    names = " and ".join(SPLITS[s] for s in carved)
+    rest = f"; {names} carved out of train" if carved else ""
     return Decision(
         value="predefined", reason=f"rows or file names say which split they are: {counts}{rest}"
     )

@@ -4,54 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from factory.artifacts import DatasetReport, SourceReport, SplitReport, TokenLengths
-from factory.data.canonical import NO_SPLIT, SPLITS
+from factory.data.canonical import SPLITS
 from factory.data.ingest import Source
+from factory.data.rows import DROPS, DUPLICATE, Rows
 from factory.data.spool import SourceProfile
-
-# What became of a row: its split number, or why it was left out.
-KEPT, DUPLICATE, TOO_LONG, UNRENDERABLE = 0, -1, -2, -3
-FILTERS = (TOO_LONG, UNRENDERABLE)
-DROPS = {DUPLICATE: "duplicate", TOO_LONG: "too_long", UNRENDERABLE: "template_refuses"}
-
-
-@dataclass(frozen=True)
-class Rows:
-    """What is known of every row that became canonical; stages fill in `fate` and `tokens`.
-
-    asked:  the split that the row's field or file name asks for, NO_SPLIT without one
-    rich:   whether the row has tools, calls or reasoning besides its texts
-    twin:   the earlier row that it repeats, -1 if none
-    fate:   KEPT until it is placed, then a split number, or why the row was left out
-    tokens: its length, negative where it was not counted
-    """
-
-    index: np.ndarray
-    profiles: Sequence[SourceProfile]
-    asked: np.ndarray
-    rich: np.ndarray
-    twin: np.ndarray
-    fate: np.ndarray
-    tokens: np.ndarray
-
-    @classmethod
-    def of(
-        cls, index: np.ndarray, profiles: Sequence[SourceProfile], splits: Sequence[int]
-    ) -> Rows:
-        """All rows of an index, none judged yet; `splits` are those that file names promise."""
-        profile = index["profile"]
-        asked_by_profile = [
-            splits[p.source] if p.profile.split == NO_SPLIT else p.profile.split for p in profiles
-        ]
-        asked = np.array(asked_by_profile or [NO_SPLIT], dtype=np.int8)[profile]
-        rich = np.array([p.profile.rich for p in profiles] or [False])[profile]
-        fate = np.full(len(index), KEPT, dtype=np.int8)
-        twin, tokens = (np.full(len(index), -1, dtype=np.int32) for _ in range(2))
-        return cls(index, profiles, asked, rich, twin, fate, tokens)
 
 
 def build(
@@ -96,7 +56,7 @@ def build(
 def _by_profile(rows: Rows) -> np.ndarray:
     """Kept rows of each profile, by split: shape (splits, profiles)."""
     size = len(rows.profiles)
-    profile = rows.index["profile"]
+    profile = rows.index.column("profile")
     by_split = (profile[rows.fate == split] for split in range(len(SPLITS)))
     return np.stack([np.bincount(found, minlength=size) for found in by_split])
 
@@ -126,7 +86,7 @@ def _split(rows: Rows, number: int, counts: np.ndarray, sha256: str) -> SplitRep
         sha256=sha256,
         turns=sum(len(p.profile.roles) * count for p, count in pairs),
         tool_calls=sum(len(p.profile.calls) * count for p, count in pairs),
-        tokens=token_lengths(rows.tokens[rows.fate == number]),
+        tokens=token_lengths(rows.tokens.values[rows.fate[rows.tokens.rows] == number]),
     )
 
 
@@ -148,7 +108,7 @@ def token_lengths(tokens: np.ndarray) -> TokenLengths | None:
 
 def _source(number: int, source: Source, rows: Rows) -> SourceReport:
     mine = np.array([profile.source == number for profile in rows.profiles], dtype=bool)
-    fate = rows.fate[mine[rows.index["profile"]]] if len(rows.fate) else rows.fate
+    fate = rows.fate[mine[rows.index.column("profile")]]
     kept, duplicates = int(np.count_nonzero(fate >= 0)), int(np.count_nonzero(fate == DUPLICATE))
     return SourceReport(
         format=source.format.value,

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+
+from factory.data.index import shared
 
 _MIX = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 
 
-def clusters(keys: Sequence[np.ndarray]) -> np.ndarray:
+def clusters(rows: int, keys: Iterable[np.ndarray]) -> np.ndarray:
     """Return for each row the smallest row number it is connected to.
 
     Two rows are connected if any of the `keys` columns holds the same non-zero value for both.
     """
-    parent = np.arange(len(keys[0]), dtype=np.int64)
+    parent = np.arange(rows, dtype=np.int32)
     for column in keys:
-        order = np.argsort(column, kind="stable")
-        ordered = column[order]
-        linked = (ordered[1:] == ordered[:-1]) & (ordered[1:] != 0)
+        among = shared(column)
+        order = among[np.argsort(column[among], kind="stable")]
+        linked = column[order][1:] == column[order][:-1]
         for pair in zip(order[:-1][linked].tolist(), order[1:][linked].tolist(), strict=True):
-            _union(parent, *pair)
-    while True:
-        roots = parent[parent]
-        if np.array_equal(roots, parent):
-            return parent
-        parent = roots
+            join(parent, *pair)
+    return settled(parent)
 
 
-def _union(parent: np.ndarray, first: int, second: int) -> None:
+def join(parent: np.ndarray, first: int, second: int) -> None:
+    """Make two rows members of one cluster."""
     first, second = _root(parent, first), _root(parent, second)
     parent[max(first, second)] = min(first, second)
 
@@ -38,6 +37,15 @@ def _root(parent: np.ndarray, row: int) -> int:
         parent[row] = parent[parent[row]]
         row = int(parent[row])
     return row
+
+
+def settled(parent: np.ndarray) -> np.ndarray:
+    """Point every row straight at the first row of its cluster."""
+    while True:
+        roots = parent[parent]
+        if np.array_equal(roots, parent):
+            return parent
+        parent = roots
 
 
 def assign(
@@ -54,24 +62,34 @@ def assign(
     strata: the stratum of each row; shares are met in each stratum as well as overall
     ratios: the share of each split; one that is above zero gets at least a row if there are enough
 
-    Clusters of several rows are placed first, then single rows fill each split to its quota: shares
-    are exact to a row wherever there are single rows enough. The same rows and seed give the
-    same splits, in whatever order the rows come.
+    Clusters of several rows are placed first, then single rows fill each split to its quota:
+    shares are exact to a row wherever there are single rows enough. The same rows and seed give
+    the same splits, in whatever order the rows come.
     """
-    heads, sizes = np.unique(roots, return_counts=True)
+    rows_of = np.bincount(roots, minlength=len(roots))
+    heads = np.flatnonzero(rows_of)
+    sizes = rows_of[heads]
     lowest = np.full(len(roots), np.iinfo(np.uint64).max, dtype=np.uint64)
     np.minimum.at(lowest, roots, names)
-    order = np.lexsort((_shuffled(lowest[heads], seed), strata[heads]))
+    order = _ordered(_shuffled(lowest[heads], seed), strata[heads])
     several = order[sizes[order] > 1]
     single = order[sizes[order] == 1]
     quotas = np.array([quota(len(roots), ratio) for ratio in ratios])
     found = np.zeros(len(heads), dtype=np.int8)
-    share = quotas * int(sizes[several].sum()) // len(roots)
+    share = quotas * int(sizes[several].sum()) // max(len(roots), 1)
     found[several] = _in_turn(sizes[several], strata[heads][several], share)
     placed = np.bincount(found[several], weights=sizes[several], minlength=len(ratios))
     left = np.maximum(quotas - placed.astype(np.int64), 0)
     found[single] = _in_turn(sizes[single], strata[heads][single], left)
-    return found[np.searchsorted(heads, roots)]
+    by_row = np.zeros(len(roots), dtype=np.int8)
+    by_row[heads] = found
+    return by_row[roots]
+
+
+def _ordered(keys: np.ndarray, strata: np.ndarray) -> np.ndarray:
+    """The order by stratum, then key."""
+    one_stratum = not len(strata) or strata.min() == strata.max()
+    return np.argsort(keys) if one_stratum else np.lexsort((keys, strata))
 
 
 def _in_turn(sizes: np.ndarray, strata: np.ndarray, quotas: np.ndarray) -> np.ndarray:
@@ -113,12 +131,13 @@ def _shuffled(keys: np.ndarray, seed: int) -> np.ndarray:
         return value ^ (value >> np.uint64(31))
 
 
-def leaks(keys: np.ndarray, splits: np.ndarray) -> int:
-    """Count the val and test rows whose non-zero key also occurs in an earlier split."""
-    order = np.lexsort((splits, keys))
+def leaks(keys: np.ndarray, splits: np.ndarray) -> np.ndarray:
+    """Return the val and test rows whose non-zero key also occurs in an earlier split."""
+    rows = shared(keys)
+    if not len(rows):
+        return rows
+    order = rows[np.lexsort((splits[rows], keys[rows]))]
     ordered, placed = keys[order], splits[order]
-    if not len(keys):
-        return 0
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    first = np.repeat(placed[starts], np.diff(np.r_[starts, len(keys)]))
-    return int(np.count_nonzero((placed != first) & (ordered != 0)))
+    first = np.repeat(placed[starts], np.diff(np.r_[starts, len(order)]))
+    return np.sort(order[placed != first])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
 import numpy as np
 
+from factory.data import lines
 from factory.data.canonical import Profile
-from factory.data.index import RECORD
-from factory.data.lines import Segment
+from factory.data.index import Index
+from factory.data.lines import Batch, Segment
 from factory.data.work import Done
 
 
@@ -30,7 +32,7 @@ class Spool:
         self._folder = tempfile.TemporaryDirectory(dir=folder, prefix="format-")
         self.folder = Path(self._folder.name)
         self.segments: list[Segment] = []
-        self._records: list[np.ndarray] = []
+        self.index = Index(self.folder)
         self._profiles: dict[SourceProfile, int] = {}
 
     def __enter__(self) -> Spool:
@@ -50,12 +52,16 @@ class Spool:
         numbers = [self._profiles.setdefault(key, len(self._profiles)) for key in keys]
         if len(done.records):
             done.records["profile"] = np.array(numbers, dtype="<u4")[done.records["profile"]]
-            self._records.append(done.records)
+            self.index.append(done.records)
             self.segments.append(done.segment)
 
-    def index(self) -> np.ndarray:
-        """The index of all rows, in order."""
-        return np.concatenate(self._records) if self._records else np.empty(0, RECORD)
+    def lines(self) -> Iterator[Batch]:
+        """All lines, in order."""
+        return lines.read(self.segments, self.index.column("size"))
+
+    def pick(self, rows: np.ndarray) -> Iterator[bytes]:
+        """The lines of `rows`, which are in order."""
+        return lines.pick(self.segments, self.index.column("size"), rows)
 
     def profiles(self) -> list[SourceProfile]:
         """All profiles, by number."""

@@ -16,6 +16,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,48 +26,46 @@ import orjson
 from factory import child
 from factory.data.conversation import template_messages, template_tools
 from factory.data.lines import Segment, pick
+from factory.data.rows import Values
 from factory.errors import DataError
 
 BATCH_ROWS = 256
-NOT_COUNTED = -1
-UNRENDERABLE = -2
+UNRENDERABLE = -1
+WANTED, RICH, SAMPLE = 1, 2, 4  # flags of a row
 MEMORY_LIMIT_BYTES = 8 << 30
 # Templates print tool schemas and calls with spaces and indentation; compact JSON that nests
 # as deeply as schemas do grows at most so many times.
 RICH_GROWTH = 4
+NO_BOUND = 1 << 40
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to count: lines by segment; sizes.npy, rich.npy, ... in `folder` hold a value a row."""
+    """What to count. `sizes` holds the bytes of every line, `flags.npy` in `folder` its flags."""
 
     tokenizer: str
     chat_template: str | None
     max_tokens: int
     segments: list[Segment]
+    sizes: str
     folder: str
 
 
 def count(
     request: Request,
+    flags: np.ndarray,
     *,
-    sizes: np.ndarray,
-    rich: np.ndarray,
-    wanted: np.ndarray,
-    sample: np.ndarray,
     log: Path,
     on_progress: Callable[[int, int], None],
-) -> np.ndarray:
-    """Return the tokens of every row: NOT_COUNTED where nobody asks or the row is surely short.
+) -> Values:
+    """Return the tokens of every row that is in the sample or may be too long.
 
-    sizes, rich: bytes of each canonical line, and whether the row has tools, calls or reasoning
-    wanted:      rows that matter at all
-    sample:      rows to count in any case
-    Raises DataError when the tokenizer does not load, has no template, or the process dies.
+    `flags` has a byte for each row, a sum of WANTED, RICH and SAMPLE. Rows that the template
+    refuses have UNRENDERABLE tokens. Raises DataError when the tokenizer does not load, has no
+    template, or the process dies.
     """
     folder = Path(request.folder)
-    for name, array in (("sizes", sizes), ("rich", rich), ("wanted", wanted), ("sample", sample)):
-        np.save(folder / f"{name}.npy", array)
+    np.save(folder / "flags.npy", flags)
     job = folder / "tokens.json"
     job.write_text(json.dumps(_as_json(request)), encoding="utf-8")
     errors: list[str] = []
@@ -85,33 +84,39 @@ def count(
             where=request.tokenizer,
             hint=f"the log is {log}",
         )
-    counts: np.ndarray = np.load(folder / "counts.npy")
-    return counts
+    return Values(np.load(folder / "rows.npy"), np.load(folder / "counts.npy"))
 
 
 def main(job: Path) -> int:
     """The child: count the rows of one request, report progress as events."""
     request = _from_json(json.loads(job.read_text(encoding="utf-8")))
     _limit_memory()
+    # Counting needs no torch, and transformers without it loads in a third of the time and memory.
+    sys.modules["torch"] = None  # type: ignore[assignment]
     try:
         tokenizer = load_tokenizer(request.tokenizer, request.chat_template)
     except (DataError, OSError, ValueError) as error:
         child.emit({"error": str(error).splitlines()[0]})
         return 1
-    folder = Path(request.folder)
-    sizes, rich, wanted, sample = (
-        np.load(folder / f"{name}.npy") for name in ("sizes", "rich", "wanted", "sample")
-    )
-    bounds = sizes.astype(np.int64) * np.where(rich, RICH_GROWTH, 1) + template_slack(tokenizer)
-    rows = np.flatnonzero(wanted & (sample | (bounds > request.max_tokens)))
-    counts = np.full(len(sizes), NOT_COUNTED, dtype=np.int32)
+    sizes = np.fromfile(request.sizes, "<u4")
+    flags = np.load(Path(request.folder, "flags.npy"))
+    rows = to_count(sizes, flags, request.max_tokens - template_slack(tokenizer))
+    counts = np.empty(len(rows), dtype=np.int32)
     lines = pick(request.segments, sizes, rows)
     for start in range(0, len(rows), BATCH_ROWS):
-        batch = rows[start : start + BATCH_ROWS]
-        counts[batch] = list(lengths(tokenizer, [orjson.loads(next(lines)) for _ in batch]))
+        batch = [orjson.loads(line) for line in islice(lines, BATCH_ROWS)]
+        counts[start : start + len(batch)] = list(lengths(tokenizer, batch))
         child.emit({"done": start + len(batch), "total": len(rows)})
-    np.save(folder / "counts.npy", counts)
+    np.save(Path(request.folder, "rows.npy"), rows)
+    np.save(Path(request.folder, "counts.npy"), counts)
     return 0
+
+
+def to_count(sizes: np.ndarray, flags: np.ndarray, limit: int) -> np.ndarray:
+    """The wanted rows that are in the sample or have more bytes than `limit`."""
+    long = sizes > max(0, limit)
+    long |= (flags & RICH != 0) & (sizes > max(0, limit) // RICH_GROWTH)
+    return np.flatnonzero((flags & WANTED != 0) & ((flags & SAMPLE != 0) | long))
 
 
 def _as_json(request: Request) -> dict[str, Any]:
@@ -155,7 +160,7 @@ def template_slack(tokenizer: Any) -> int:
     sizes = [len(orjson.dumps(row)) for row in rows]
     known = [(count, size) for count, size in zip(counts, sizes, strict=True) if count >= 0]
     if len(known) < 2 or counts[3] - counts[2] > sizes[3] - sizes[2]:
-        return 1 << 40
+        return NO_BOUND
     return max(count - size for count, size in known)
 
 

@@ -12,7 +12,7 @@ import orjson
 
 from factory import storage
 from factory.data.lines import Batch
-from factory.data.report import DROPS, KEPT, Rows
+from factory.data.rows import DROPS, KEPT, Rows
 from factory.data.sources import SourceFile
 
 
@@ -37,9 +37,12 @@ def write_splits(
             rows = slice(batch.first, batch.first + len(batch.ends))
             changed = batch if not repeated[rows].any() else _renamed(batch, repeated[rows])
             view = memoryview(changed.data)
+            parts: list[list[memoryview]] = [[] for _ in files]
             for run in _runs(fate[rows], changed.ends):
                 if run.fate >= 0:
-                    files[run.fate].write(view[run.start : run.stop])
+                    parts[run.fate].append(view[run.start : run.stop])
+            for file, part in zip(files, parts, strict=True):
+                file.write(b"".join(part))
 
 
 def _runs(fate: np.ndarray, ends: np.ndarray) -> Iterator[Run]:
@@ -54,17 +57,18 @@ def _runs(fate: np.ndarray, ends: np.ndarray) -> Iterator[Run]:
 def write_drops(output: BinaryIO, rows: Rows, files: Sequence[SourceFile]) -> None:
     """Write why each row was left out that was fit to be used: file, line, reason, detail."""
 
+    profile, line = (rows.index.column(name) for name in ("profile", "line"))
+
     def place(row: int) -> tuple[str, int]:
-        record = rows.index[row]
-        return files[rows.profiles[record["profile"]].source].name, int(record["line"])
+        return files[rows.profiles[profile[row]].source].name, int(line[row])
 
     for row in np.flatnonzero(rows.fate < KEPT).tolist():
-        name, line = place(row)
+        name, number = place(row)
+        twin, tokens = rows.twins.of(row), rows.tokens.of(row)
+        detail = f"{tokens} tokens" if twin is None else "same as {}:{}".format(*place(twin))
         reason = DROPS[int(rows.fate[row])]
-        twin, tokens = int(rows.twin[row]), int(rows.tokens[row])
-        detail = "same as {}:{}".format(*place(twin)) if twin >= 0 else f"{tokens} tokens"
         storage.write_jsonl(
-            output, {"file": name, "line": line, "reason": reason, "detail": detail}
+            output, {"file": name, "line": number, "reason": reason, "detail": detail}
         )
 
 

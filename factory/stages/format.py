@@ -9,10 +9,9 @@ import numpy as np
 from factory import artifacts, base_model, chat_template, storage
 from factory.artifacts import Check, DatasetReport, Decision
 from factory.context import Context
-from factory.data import dedup, gate, lines, placement, report, schema, sources, tokens, work
+from factory.data import dedup, gate, placement, report, schema, sources, tokens, work
 from factory.data.ingest import ingest
-from factory.data.placement import Placement
-from factory.data.report import DUPLICATE, KEPT, TOO_LONG, UNRENDERABLE, Rows
+from factory.data.rows import DUPLICATE, KEPT, TOO_LONG, UNRENDERABLE, Rows
 from factory.data.sources import SourceFile
 from factory.data.spool import Spool
 from factory.data.write import write_drops, write_splits
@@ -34,20 +33,22 @@ def run(context: Context) -> dict[str, Decision]:
     ):
         with context.console.bar("reading", total=len(files)) as bar:
             found = ingest(files, context.config.dataset, spool, rejects, workers.value, bar)
-        rows = Rows.of(spool.index(), spool.profiles(), [file.split for file in files])
+        rows = Rows(spool.index, spool.profiles(), [file.split for file in files])
         _drop_duplicates(spool, rows)
         _measure(context, spool, rows)
-        placed = _place(context, rows)
+        placed = placement.place(
+            rows, context.config.dataset.split_ratios, context.config.dataset.seed
+        )
         write_drops(rejects, rows, files)
-        repeated = dedup.repeated(rows.index["id"], rows.fate >= KEPT)
-        write_splits(lines.read(spool.segments, rows.index["size"]), rows.fate, repeated, paths)
-    summary = report.build(
-        found,
-        rows,
-        hashes=[storage.sha256_file(path) for path in paths],
-        leakage=placed.leakage,
-        schema=schema.violations(paths),
-    )
+        repeated = dedup.repeated(spool.index.column("id"), rows.fate >= KEPT)
+        write_splits(spool.lines(), rows.fate, repeated, paths)
+        summary = report.build(
+            found,
+            rows,
+            hashes=[storage.sha256_file(path) for path in paths],
+            leakage=placed.leakage,
+            schema=schema.violations(paths),
+        )
     artifacts.save(summary, context.workspace.dataset_report)
     _show(context, summary, paths)
     formats = {f"format of {source.file.name}": source.format for source in found}
@@ -69,35 +70,33 @@ def _source_files(context: Context) -> list[SourceFile]:
 
 
 def _drop_duplicates(spool: Spool, rows: Rows) -> None:
-    sizes = rows.index["size"]
-    rows.twin[:] = dedup.exact(
-        rows.index, rows.asked, lambda wanted: lines.pick(spool.segments, sizes, wanted)
-    )
-    rows.fate[rows.twin >= 0] = DUPLICATE
+    rows.twins = dedup.exact(rows.index, rows.asked(), spool.pick)
+    rows.drop(rows.twins.rows, DUPLICATE)
 
 
 def _measure(context: Context, spool: Spool, rows: Rows) -> None:
     """Count tokens where they matter; rows that are too long or unrenderable meet their fate."""
     wanted = rows.fate == KEPT
+    flags = tokens.WANTED * wanted + tokens.RICH * rows.rich()
+    flags += tokens.SAMPLE * _sample(wanted, context.config.dataset.seed)
     request = tokens.Request(
         tokenizer=str(base_model.resolve(context).folder),
         chat_template=chat_template.override(context),
         max_tokens=context.config.model.max_seq_length,
         segments=spool.segments,
+        sizes=str(spool.index.path("size")),
         folder=str(spool.folder),
     )
     with context.console.bar("counting tokens") as bar:
-        rows.tokens[:] = tokens.count(
+        rows.tokens = tokens.count(
             request,
-            sizes=rows.index["size"],
-            rich=rows.rich,
-            wanted=wanted,
-            sample=_sample(wanted, context.config.dataset.seed),
+            flags.astype(np.uint8),
             log=context.workspace.logs / "format.log",
             on_progress=lambda done, total: bar.update(done, total=total),
         )
-    rows.fate[rows.tokens > context.config.model.max_seq_length] = TOO_LONG
-    rows.fate[rows.tokens == tokens.UNRENDERABLE] = UNRENDERABLE
+    counted, lengths = rows.tokens
+    rows.drop(counted[lengths > context.config.model.max_seq_length], TOO_LONG)
+    rows.drop(counted[lengths == tokens.UNRENDERABLE], UNRENDERABLE)
 
 
 def _sample(wanted: np.ndarray, seed: int) -> np.ndarray:
@@ -107,17 +106,6 @@ def _sample(wanted: np.ndarray, seed: int) -> np.ndarray:
     mask = np.zeros(len(wanted), dtype=bool)
     mask[np.random.default_rng(seed).choice(candidates, size, replace=False)] = True
     return mask
-
-
-def _place(context: Context, rows: Rows) -> Placement:
-    """Give every row that is still kept its split."""
-    settings = context.config.dataset
-    kept = np.flatnonzero(rows.fate == KEPT)
-    placed = placement.place(
-        rows.index[kept], rows.asked[kept], rows.profiles, settings.split_ratios, settings.seed
-    )
-    rows.fate[kept] = placed.splits
-    return placed
 
 
 def _show(context: Context, summary: DatasetReport, paths: list[Path]) -> None:

@@ -1,0 +1,70 @@
+"""What is known of every row that became canonical, and what is to become of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from factory.data.canonical import NO_SPLIT
+from factory.data.index import Index
+from factory.data.spool import SourceProfile
+
+# The fate of a row: its split number, or why it is left out.
+KEPT, DUPLICATE, TOO_LONG, UNRENDERABLE = 0, -1, -2, -3
+DROPS = {DUPLICATE: "duplicate", TOO_LONG: "too_long", UNRENDERABLE: "template_refuses"}
+
+
+class Values(NamedTuple):
+    """A value for some of the rows; `rows` are in order."""
+
+    rows: np.ndarray
+    values: np.ndarray
+
+    def of(self, row: int) -> int | None:
+        """The value of one row, None if it has none."""
+        place = int(np.searchsorted(self.rows, row))
+        found = place < len(self.rows) and self.rows[place] == row
+        return int(self.values[place]) if found else None
+
+
+def _none() -> Values:
+    return Values(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
+
+
+@dataclass
+class Rows:
+    """All rows of a run. Only `fate` holds a byte for each; the rest is read when it is needed.
+
+    file_splits: the split that each source's name promises, NO_SPLIT without one
+    twins:       for each duplicate, the earlier row that it repeats
+    tokens:      the lengths that were counted
+    """
+
+    index: Index
+    profiles: Sequence[SourceProfile]
+    file_splits: Sequence[int]
+    fate: np.ndarray = field(init=False)
+    twins: Values = field(default_factory=_none)
+    tokens: Values = field(default_factory=_none)
+
+    def __post_init__(self) -> None:
+        self.fate = np.full(self.index.rows, KEPT, dtype=np.int8)
+
+    def asked(self) -> np.ndarray:
+        """The split that each row or its file names, NO_SPLIT where neither does."""
+        by_profile = [
+            self.file_splits[p.source] if p.profile.split == NO_SPLIT else p.profile.split
+            for p in self.profiles
+        ]
+        return np.array(by_profile, dtype=np.int8)[self.index.column("profile")]
+
+    def rich(self) -> np.ndarray:
+        """Whether each row has tools, calls or reasoning besides its texts."""
+        return np.array([p.profile.rich for p in self.profiles])[self.index.column("profile")]
+
+    def drop(self, rows: np.ndarray, fate: int) -> None:
+        """Leave `rows` out for the reason `fate`."""
+        self.fate[rows] = fate
