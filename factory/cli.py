@@ -180,6 +180,8 @@ def _run(options: argparse.Namespace) -> int:
         raise UsageError("--waive needs --reason TEXT", hint="say who answers for it and why")
     if options.reason and not options.waive:
         raise UsageError("--reason needs --waive GATE")
+    if members := _members(options):
+        return _run_sequence(options, members)
     waivers = [runner.Waive(name, options.reason) for name in options.waive]
     context = invocation.context(options)
     outcomes = runner.run(context, _stages(options.stage), waivers=waivers, dry_run=options.dry_run)
@@ -187,6 +189,39 @@ def _run(options: argparse.Namespace) -> int:
         print_json({"stages": [outcome.as_json() for outcome in outcomes]})
     else:
         _show_outcomes(context, outcomes)
+    return 0
+
+
+def _members(options: argparse.Namespace) -> list[str]:
+    """The presets that `--preset` runs in turn, if it names a sequence."""
+    if options.preset is None:
+        return []
+    from factory import sequence
+
+    return sequence.members(invocation.root(options), options.preset)
+
+
+def _run_sequence(options: argparse.Namespace, members: list[str]) -> int:
+    from factory import sequence
+    from factory.workspace import Workspace
+
+    sequence.refuse_waivers(options.waive)
+    console = invocation.console(options)
+    done = sequence.run(
+        Workspace(invocation.root(options)),
+        members,
+        _stages(options.stage),
+        console,
+        overrides=options.overrides,
+        force=options.force,
+        dry_run=options.dry_run,
+    )
+    if wants_json(options):
+        print_json({"members": [member.as_json() for member in done]})
+    else:
+        columns = ["expert", "result", "metric", "baseline", "fine-tuned", "problem"]
+        console.table(columns, [member.row() for member in done])
+    sequence.require_all_open(done)
     return 0
 
 
