@@ -1,0 +1,1 @@
+"""Parts of the embedded base model: its words, its pre-training text and its tokenizer."""
