@@ -21,12 +21,12 @@ SECTIONS = tuple(name for name, value in config.Config() if isinstance(value, co
 SETTING = re.compile(rf"^({'|'.join(SECTIONS)})\.(\w+|\*)$")
 PLACEHOLDER = re.compile(r"<[\w.-]+>")
 FIELD = re.compile(r"^([\w./-]+\.json)#([\w.]+)$")
-# Files whose fields documents name, and the published schema of each.
+# Files whose fields documents name, and the published schema of each. Fields of
+# metrics/training-stats.json are looked up in a real one, by tests/agents.
 SCHEMA_OF = {
     "metrics/dataset.json": "dataset",
     "metrics/baseline.json": "evaluation",
     "metrics/evaluation.json": "evaluation",
-    "metrics/training-stats.json": "training-stats",
     ".factory/training-status.json": "training-status",
 }
 TOP_FOLDER = re.compile(r"^(\.factory|agents|data|docs|logs|metrics|models|scripts|tests)/")
@@ -97,7 +97,8 @@ def is_setting(section: str, key: str) -> bool:
 @documents
 def test_fields_are_in_the_schema(path: Path) -> None:
     for span in markdown.code_spans(path):
-        if found := FIELD.match(span):
+        found = FIELD.match(span)
+        if found and found[1] != "metrics/training-stats.json":
             schema = schemas.schema(SCHEMA_OF[found[1]])
             assert resolves(schema, schema, found[2].split(".")), span
 
