@@ -193,12 +193,11 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _members(options: argparse.Namespace) -> list[str]:
-    """The presets that `--preset` runs in turn, if it names a sequence."""
-    if options.preset is None:
-        return []
+    """The presets to run in turn, if `--preset` or the configuration names a sequence."""
     from factory import sequence
+    from factory.workspace import Workspace
 
-    return sequence.members(invocation.root(options), options.preset)
+    return sequence.members_of(Workspace(invocation.root(options)), options.preset)
 
 
 def _run_sequence(options: argparse.Namespace, members: list[str]) -> int:

@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from factory import base_model, layers, samples, storage
+from factory import base_model, layers, samples, sequence, storage
+from factory.config import Config
 from factory.errors import ConfigError
 from factory.workspace import CONFIG_NAME
 
@@ -43,20 +44,28 @@ def make(
         if not path.is_file():
             raise ConfigError("no such file", where=f"--data {path}")
     values = _configuration(folder, demo=demo, name=name, model=model, preset=preset)
-    resolved = layers.resolve(layers.Layer(CONFIG_NAME, str(folder / CONFIG_NAME), values))
+    resolved = _resolved(values, folder)
     source = demo_root()
     (folder / "data" / "raw").mkdir(parents=True, exist_ok=True)
-    if resolved.config.model.name == BUILT_IN:
+    if any(config.model.name == BUILT_IN for config in resolved):
         shutil.copytree(source / "models" / "base", folder / "models" / "base", dirs_exist_ok=True)
     if demo:
         shutil.copytree(source / "data" / "raw", folder / "data" / "raw", dirs_exist_ok=True)
     for path in data or []:
         shutil.copyfile(path, folder / "data" / "raw" / path.name)
-    if sample:
-        samples.write(folder, resolved.config)
+    for config in resolved if sample else ():
+        samples.write(folder, config)
     storage.write_json(folder / CONFIG_NAME, values)
     has_data = bool(demo or data or sample)
     return {"workspace": str(folder), "next": _next_commands(folder, has_data)}
+
+
+def _resolved(values: dict[str, Any], folder: Path) -> list[Config]:
+    """What the new file amounts to: one configuration, or one for each member of a sequence."""
+    where = str(folder / CONFIG_NAME)
+    presets: list[str | None] = [*sequence.members(folder, values.get("preset"))] or [None]
+    own = layers.Layer(CONFIG_NAME, where, values)
+    return [layers.resolve(own, preset=preset).config for preset in presets]
 
 
 def _configuration(

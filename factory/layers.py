@@ -153,7 +153,8 @@ def _preset_layers(catalog: Catalog, chosen: Any, where: str) -> list[Layer]:
         raise ConfigError(
             f"preset {chosen!r} is a sequence of {', '.join(preset.sequence)}",
             where=where,
-            hint=f"run them in turn: python -m factory run all --preset {chosen}",
+            hint=f"run them in turn (python -m factory run all --preset {chosen}), "
+            "or work in the workspace of one (-C experts/NAME)",
         )
     named = (
         ("hardware", "hardware", preset.hardware, lambda name: catalog.hardware(name).values()),

@@ -53,6 +53,14 @@ def members(root: Path, preset: str | None) -> list[str]:
     return presets.load(root).preset(preset).sequence
 
 
+def members_of(workspace: Workspace, preset: str | None) -> list[str]:
+    """The same for a workspace: `preset`, or else the one that its configuration names."""
+    if preset is None:
+        named = config_file.read(config_file.locate(workspace.config_path)).get("preset")
+        preset = named if isinstance(named, str) else None
+    return members(workspace.root, preset)
+
+
 def run(
     workspace: Workspace,
     names: list[str],

@@ -38,6 +38,16 @@ def test_a_preset_brings_its_own_base_model(tmp_path: Path) -> None:
     [
         (None, ["sample.jsonl"]),
         ("mtg-teach", ["teach_examples.jsonl"]),
+        (
+            "mtg-all",
+            [
+                "explain_examples.jsonl",
+                "predict_examples.jsonl",
+                "reason_examples.jsonl",
+                "retrospect_examples.jsonl",
+                "teach_examples.jsonl",
+            ],
+        ),
         ("oracle-sheik-cloud", ["test.jsonl", "train.jsonl", "val.jsonl"]),
     ],
 )
