@@ -1,6 +1,6 @@
 """Upload of an open release to the Hugging Face Hub.
 
-The token comes from the environment only; huggingface_hub reads HF_TOKEN and HF_ENDPOINT itself.
+The token comes from the environment only, as HF_TOKEN, and goes nowhere else.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from factory.errors import ConfigError, FactoryError
 
 TOKEN = "HF_TOKEN"
 OFFLINE = "HF_HUB_OFFLINE"
+ENDPOINT = "HF_ENDPOINT"
 
 
 def require_usable(save: Save) -> None:
@@ -54,11 +55,12 @@ def _upload(repository: str, folder: Path) -> str:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
-    api = HfApi(token=os.environ[TOKEN])
+    api = HfApi(endpoint=os.environ.get(ENDPOINT), token=os.environ[TOKEN])
     try:
         api.create_repo(repository, private=True, exist_ok=True)
         done = api.upload_folder(repo_id=repository, folder_path=folder, commit_message=folder.name)
-    except (HfHubHTTPError, HTTPError, OSError) as error:
+    # ValueError: an impossible repository name.
+    except (HfHubHTTPError, HTTPError, OSError, ValueError) as error:
         raise FactoryError(
             f"upload to {repository} failed: {str(error).splitlines()[0]}",
             where="save.hub_model_id",

@@ -44,10 +44,8 @@ def _system(template: OllamaTemplate) -> Iterator[str]:
         yield "# What stands in the system block of every test row."
         yield f"SYSTEM {QUOTE}{texts[0]}{QUOTE}"
     elif texts:
-        yield from _comment(
-            f"The test rows have {len(template.systems)} different system texts (the most frequent "
-            "first). Send the one that fits as the system message, or make it this file's SYSTEM:"
-        )
+        yield "# System texts of the test rows, the most frequent first. Send the one that fits as"
+        yield "# the system message, or make it this file's SYSTEM:"
         for text in texts:
             yield "#"
             yield from (f"#   {line}" for line in f"SYSTEM {QUOTE}{text}{QUOTE}".splitlines())

@@ -142,13 +142,14 @@ def swap_in(work: Path, folder: Path) -> str:
         os.replace(work, folder)
         return "a new release"
     if is_intact(folder):
-        same = _read(folder / CHECKSUMS) == _read(work / CHECKSUMS)
+        if _read(folder / CHECKSUMS) == _read(work / CHECKSUMS):
+            return "the same content as before"
         retired = folder.with_name(f".{folder.name}.replaced")
         shutil.rmtree(retired, ignore_errors=True)
         os.replace(folder, retired)
         os.replace(work, folder)
         shutil.rmtree(retired)
-        return "the same content again" if same else "replaces an earlier export of this version"
+        return "replaces an earlier export of this version"
     kept = _free_name(folder)
     os.replace(folder, kept)
     os.replace(work, folder)

@@ -127,7 +127,7 @@ def test_exporting_again_changes_nothing(trained: dict[str, Path], tmp_path: Pat
     folder = tmp_path / "release"
     assert exported(trained, folder) == "a new release"
     before = (folder / "SHA256SUMS").read_text()
-    assert exported(trained, folder) == "the same content again"
+    assert exported(trained, folder) == "the same content as before"
     assert (folder / "SHA256SUMS").read_text() == before
 
 
