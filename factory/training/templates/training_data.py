@@ -5,7 +5,6 @@ Copied to scripts/training_data.py beside train.py, which uses `tokenize` and `L
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -23,28 +22,19 @@ class BadData(ValueError):
 class Mask:
     """Which tokens of a row are trained: the assistant's turns with their end-of-turn token.
 
-    It is decided twice, by means that share no code path: `by_markers` looks for the template's
-    turn markers among token ids (Unsloth's walker), `by_characters` looks for the messages in the
-    rendered text and maps character offsets to tokens. `main` trains on the first, after the
-    second has given the same answer for every row.
+    It is decided twice, by means that share no code: `by_markers` looks for the template's turn
+    markers among token ids, `by_characters` looks for the messages in the rendered text and maps
+    character offsets to tokens. Training uses the first after the second agreed on every row.
     """
 
     def __init__(self, tokenizer) -> None:
-        from unsloth_zoo.dataset_utils import train_on_responses_only
-
         self.tokenizer = tokenizer
         added = tokenizer.added_tokens_decoder.values()
         self.control = {str(token) for token in added if token.special} | {tokenizer.eos_token}
         self.in_text = re.compile("|".join(map(re.escape, sorted(self.control, key=len)[::-1])))
-        self.openings, self.closers, asking = self._turn_format()
-        self.walkers = [
-            train_on_responses_only(
-                None, asking, opening, tokenizer=tokenizer, return_function=True
-            )
-            for opening in self.openings
-        ]
-        encode = {"add_special_tokens": False}
-        self.closer_ids = [tokenizer(text, **encode)["input_ids"] for text in self.closers]
+        self.openings, self.closers = self._turn_format()
+        self.opening_ids = [self._ids_in_context(text) for text in self.openings]
+        self.closer_ids = [tokenizer.convert_tokens_to_ids(self.in_text.findall(text)) for text in self.closers]
 
     def render(self, messages: list, tools: list | None = None, prompt: bool = False) -> str:
         """The conversation as the chat template writes it."""
@@ -52,43 +42,59 @@ class Mask:
             messages, tools=tools, tokenize=False, add_generation_prompt=prompt
         )
 
-    def _turn_format(self) -> tuple[list[str], list[str], str]:
-        """(what opens an assistant turn, what closes it, what opens a user turn).
+    def _turn_format(self) -> tuple[list[str], list[str]]:
+        """(what opens an assistant turn, what closes it), read off the template.
 
-        Read off the template: characters that occur nowhere else stand for the messages, so that
-        all between them is the template's own. A generation prompt and both real turns share the
-        opening; both real turns share the end.
+        Characters that occur nowhere else stand for the messages, so that all between them is the
+        template's own. A generation prompt and both real turns share the opening; the control
+        tokens behind both turns are the end.
         """
-        ask, say = {"role": "user", "content": "\ue0f0"}, {"role": "assistant", "content": "\ue0f1"}
-        parts = re.split("[\ue0f0\ue0f1]", self.render([ask, say, ask, say]))
+        parts = re.split("[\ue0f0\ue0f1]", self.render([ASK, SAY, ASK, SAY]))
         if len(parts) != 5:
             raise BadData("the chat template does not write every turn: choose another one")
-        asked = self.render([ask]).rpartition("\ue0f0")[2]
-        prompt = self.render([ask], prompt=True).rpartition("\ue0f0")[2]
-        shared = re.sub(r"<[^>]*$", "", os.path.commonprefix([prompt, parts[1], parts[3]]))
+        asked = self.render([ASK]).rpartition("\ue0f0")[2]
+        prompt = self.render([ASK], prompt=True).rpartition("\ue0f0")[2]
+        shared = re.sub(r"<[^>]*$", "", shared_prefix(shared_prefix(prompt, parts[1]), parts[3]))
         opening = shared[len(asked) :] if shared.startswith(asked) and shared != asked else shared
-        ends = self._leading_control(parts[2]), self._leading_control(parts[4])
-        closers = {os.path.commonprefix(ends)} - {""} or {*ends} - {""}
+        ends = [re.match(rf"\s*((?:{self.in_text.pattern})*)", part)[1] for part in parts[2::2]]
+        runs = [self.in_text.findall(end) for end in ends]
+        same = [one for one, other in zip(*runs, strict=False) if one == other]
+        closers = {"".join(same)} if same else {run[0] for run in runs if run}
         if not opening.strip() or not closers:
-            raise BadData("the chat template marks no start or end of an assistant turn")
-        asking = parts[2].lstrip().removeprefix(ends[0]).lstrip() or parts[2]
-        return [opening, *self._opening_after_tool(opening)], sorted(closers), asking
+            raise BadData("the chat template marks no start or no end of an assistant turn")
+        for closer in closers:  # of the user's turn before it
+            opening = opening.lstrip().removeprefix(closer).lstrip() or opening
+        more_openings, more_closers = self._tool_turns(opening, closers)
+        return [opening, *more_openings], sorted(closers | more_closers)
 
-    def _leading_control(self, text: str) -> str:
-        found = re.match(rf"\s*((?:{self.in_text.pattern})+)", text)
-        return found[1] if found else ""
+    def _tool_turns(self, opening: str, closers: set[str]) -> tuple[list[str], set[str]]:
+        """Other marks around a tool's result: no header (Mistral), another end (gpt-oss)."""
+        call = {"name": "f", "arguments": {"x": "\ue0f1"}}
+        calls = [{"type": "function", "id": "call00000", "function": call}]
+        result = {"role": "tool", "name": "f", "tool_call_id": "call00000", "content": "\ue0f2"}
+        try:  # a template may refuse tools; then no row of this training has any
+            text = self.render([ASK, {**SAY, "content": "", "tool_calls": calls}, result, SAY])
+        except Exception:
+            return [], set()
+        called, _, answered = text.partition("\ue0f1")[2].partition("\ue0f2")
+        before_answer = answered.partition("\ue0f1")[0].strip()
+        first = self.in_text.search(called)
+        ends = {first[0]} if first and not any(end in called for end in closers) else set()
+        # Without a header, the last control token of the result is what the model answers to.
+        last = self.in_text.findall(before_answer)[-1:]
+        return ([] if opening.strip() in before_answer else last), ends
 
-    def _opening_after_tool(self, opening: str) -> list[str]:
-        """Templates without a header (Mistral) open differently after a tool's result."""
-        call = {"type": "function", "function": {"name": "f", "arguments": {}}, "id": "call00000"}
-        result = {"role": "tool", "name": "f", "content": "\ue0f0", "tool_call_id": "call00000"}
-        talk = [{"role": "user", "content": "u"}, {"role": "assistant", "content": ""}, result]
-        talk[1]["tool_calls"] = [call]
-        with contextlib.suppress(Exception):  # a template may refuse tools; then no row has any
-            text = self.render([*talk, {"role": "assistant", "content": "\ue0f1"}])
-            between = text.partition("\ue0f0")[2].partition("\ue0f1")[0].strip()
-            return [between] if between and opening.strip() not in between else []
-        return []
+    def _ids_in_context(self, opening: str) -> tuple[list[int], str]:
+        """Token ids of an opening as they occur in text, and its trailing whitespace.
+
+        Whitespace may melt into the answer's first token, so it has to be matched apart.
+        """
+        core = opening.rstrip()
+        coded = self.tokenizer(
+            "\ue0f0" + core, add_special_tokens=False, return_offsets_mapping=True
+        )
+        pairs = zip(coded["input_ids"], coded["offset_mapping"], strict=True)
+        return [token for token, (_, end) in pairs if end > 1], opening[len(core) :]
 
     def encode(self, row: dict) -> tuple[str, list[int], list[tuple[int, int]]]:
         """(rendered text, token ids, character offsets) of a row.
@@ -128,23 +134,40 @@ class Mask:
         return [(token, (begin, end)) for token in plain_ids]
 
     def by_markers(self, row: dict, ids: list[int]) -> list[int]:
-        """Labels by Unsloth's walk over token ids, each turn cut after its end-of-turn token."""
-        walked = [walker({"input_ids": [ids]})["labels"][0] for walker in self.walkers]
-        labels = [max(column) for column in zip(*walked, strict=True)]
-        wanted = [m.get("train", True) for m in row["conversations"] if m["role"] == "assistant"]
-        turn, inside = -1, False
-        for position, label in enumerate(labels):
-            if label == IGNORED:
-                inside = False
-                continue
-            if not inside:
-                turn, inside, closed = turn + 1, True, False
-            if closed or (turn < len(wanted) and not wanted[turn]):
-                labels[position] = IGNORED
-            closed = closed or any(
-                ids[position - len(end) + 1 : position + 1] == end for end in self.closer_ids
-            )
+        """Labels by a walk over token ids, from each opening to the closer behind it."""
+        labels, position = [IGNORED] * len(ids), 0
+        trained = [m.get("train", True) for m in row["conversations"] if m["role"] == "assistant"]
+        for train in trained:
+            position = self._after_opening(ids, position)
+            end = self._after_closer(ids, position)
+            if train:
+                labels[position:end] = ids[position:end]
+            position = end
         return labels
+
+    def _after_opening(self, ids: list[int], position: int) -> int:
+        while position < len(ids):
+            for core, space in self.opening_ids:
+                if ids[position : position + len(core)] == core:
+                    return self._after_space(ids, position + len(core), space)
+            position += 1
+        return position
+
+    def _after_space(self, ids: list[int], position: int, space: str) -> int:
+        while space and position < len(ids):
+            piece = self.tokenizer.decode(ids[position : position + 1])
+            if not piece or not space.startswith(piece):
+                break
+            position, space = position + 1, space[len(piece) :]
+        return position
+
+    def _after_closer(self, ids: list[int], position: int) -> int:
+        while position < len(ids):
+            for closer in self.closer_ids:
+                if ids[position : position + len(closer)] == closer:
+                    return position + len(closer)
+            position += 1
+        return position
 
     def by_characters(self, row: dict, text: str, ids: list[int], offsets: list) -> list[int]:
         """Labels by where the messages lie in the rendered text."""
@@ -157,9 +180,8 @@ class Mask:
     def turns(self, row: dict, text: str) -> list[tuple[tuple[int, int], bool]]:
         """((start, end), trained?) in `text` of every assistant turn; BadData names a fault.
 
-        A message begins where the text changes if its content is replaced by a character that
-        occurs nowhere. Its turn starts behind the last opening before that, and ends with the
-        last closer before the next message.
+        A turn starts behind the last opening before the message begins, and ends with the last
+        closer before the next message begins.
         """
         messages, found = row["conversations"], []
         begins = [self._begin(row, text, index) for index in range(len(messages))] + [len(text)]
@@ -167,27 +189,42 @@ class Mask:
             if message["role"] != "assistant":
                 continue
             before, begin, limit = (begins[index - 1] if index else 0, *begins[index : index + 2])
-            starts = [
-                text.rfind(opening, before, begin) + len(opening) for opening in self.openings
-            ]
-            start = max(s for s in starts)
-            ends = [text.rfind(closer, start, limit) + len(closer) for closer in self.closers]
-            if start < before + 1 or start > begin:
+            start = last_end(text, self.openings, before, begin)
+            if start is None:
                 raise BadData(f"message {index}: no start of the assistant's turn is found")
-            if max(ends) <= start:
+            end = last_end(text, self.closers, start, limit)
+            if end is None:
                 raise BadData(f"message {index}: the turn has no end-of-turn token")
-            found.append(((start, max(ends)), message.get("train", True)))
+            found.append(((start, end), message.get("train", True)))
         return found
 
     def _begin(self, row: dict, text: str, index: int) -> int:
+        """Where message `index` begins: where the text changes if its words are others."""
         messages = list(row["conversations"])
         messages[index] = {**messages[index], "content": "\ue0f3"}
-        other = self.render(messages, row.get("tools"))
-        low, high = 0, min(len(text), len(other))
-        while low < high:  # the length of the common prefix, by bisection
-            middle = (low + high + 1) // 2
-            low, high = (middle, high) if text[:middle] == other[:middle] else (low, middle - 1)
-        return low
+        if calls := messages[index].get("tool_calls"):  # some templates write them instead
+            functions = [{**call["function"], "name": "\ue0f3"} for call in calls]
+            named = [{**c, "function": f} for c, f in zip(calls, functions, strict=True)]
+            messages[index]["tool_calls"] = named
+        return len(shared_prefix(text, self.render(messages, row.get("tools"))))
+
+
+ASK, SAY = {"role": "user", "content": "\ue0f0"}, {"role": "assistant", "content": "\ue0f1"}
+
+
+def shared_prefix(one: str, other: str) -> str:
+    """What both strings begin with, by bisection: rows are long."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if one[:middle] == other[:middle] else (low, middle - 1)
+    return one[:low]
+
+
+def last_end(text: str, marks: list[str], begin: int, end: int) -> int | None:
+    """Where the last of `marks` between `begin` and `end` ends."""
+    found = [(text.rfind(mark, begin, end), len(mark)) for mark in marks]
+    return max((at + length for at, length in found if at >= 0), default=None)
 
 
 def tokenize(path: Path, mask: Mask, config: dict, counts: Counter):
@@ -209,8 +246,8 @@ def tokenize(path: Path, mask: Mask, config: dict, counts: Counter):
             try:
                 row = json.loads(line)
                 ids, labels = prove(mask, row)
-            except ValueError as error:
-                raise BadData(f"{where}: {error}") from None
+            except Exception as error:  # templates raise what they like
+                raise BadData(f"{where}: {error}") from error
             ids, labels, reason = fit(
                 ids, labels, config["data"], config["model"]["max_seq_length"]
             )
