@@ -51,12 +51,12 @@ class Formatted(NamedTuple):
 
 def format_block(block: Block, origin: Origin) -> Formatted:
     """Return the canonical lines of a block, their index records, and its rejects."""
-    rows = _Rows(origin)
-    balance = rows.read(block, check_each=False)
+    rows = _Rows(block, origin)
+    balance = rows.read(check_each=False)
     text, lines = block.text(), rows.lines()
     if count_byte(text, b":") != count_byte(lines, b":") + balance or has_escaped_colon(text):
-        rows = _Rows(origin)
-        rows.read(block, check_each=True)
+        rows = _Rows(block, origin)
+        rows.read(check_each=True)
         lines = rows.lines()
     return Formatted(lines, rows.records(), list(rows.profiles), rows.rejects)
 
@@ -64,11 +64,12 @@ def format_block(block: Block, origin: Origin) -> Formatted:
 class _Rows:
     """The rows of one block by column, which is how the index wants them."""
 
-    def __init__(self, origin: Origin) -> None:
+    def __init__(self, block: Block, origin: Origin) -> None:
+        self._block = block
         name = orjson.dumps(origin.source)
         self._read = READERS[origin.format]
         self._plain = self._read is openai.read
-        self._id = b',"id":%b:%%d"' % name[:-1].replace(b"%", b"%%")
+        self._id = b',"id":%b%b"' % (name[:-1].replace(b"%", b"%%"), block.place())
         self._source = b',"source":%b}\n' % name
         self._id_and_source = self._id + self._source.replace(b"%", b"%%")
         self.rejects: list[Reject] = []
@@ -76,14 +77,14 @@ class _Rows:
         self._turns: list[bytes] = []
         self._ends: list[bytes] = []
         self._users: list[str] = []
-        self._lines: list[int] = []
+        self._row_numbers: list[int] = []
         self._profiles: list[int] = []
         # What few rows have, by position.
         self._tools: dict[int, bytes] = {}
         self._groups: dict[int, int] = {}
         self._ids: dict[int, int] = {}
 
-    def read(self, block: Block, *, check_each: bool) -> int:
+    def read(self, *, check_each: bool) -> int:
         """Prepare every row of the block; return the colons that were read and not written.
 
         Unless `check_each`, rows whose turns go through untouched are not looked at for keys
@@ -91,7 +92,7 @@ class _Rows:
         that a key lost in any of them makes the colons of the whole block not add up.
         """
         balance = 0
-        for number, text, raw in block.rows():
+        for number, text, raw in self._block.rows():
             try:
                 if isinstance(raw, Rejected):
                     raise raw
@@ -103,7 +104,8 @@ class _Rows:
                 else:
                     balance += len(raw) - 1 - self._add_plain(raw, shape, number)
             except Rejected as rejected:
-                self.rejects.append((number, rejected.code, rejected.detail))
+                line = self._block.line(number)
+                self.rejects.append((line, rejected.code, rejected.detail))
                 balance += text.count(b":")
         return balance
 
@@ -121,7 +123,7 @@ class _Rows:
         self._turns.append(orjson.dumps(messages))
         self._ends.append(end)
         self._users.append(user_text(shape, messages))
-        self._lines.append(number)
+        self._row_numbers.append(number)
         self._profiles.append(self.profiles.setdefault(profile, len(self.profiles)))
         return end.count(b":")
 
@@ -138,7 +140,7 @@ class _Rows:
         self._turns.append(turns)
         self._ends.append(end)
         self._users.append(user_text(shape, messages))
-        self._lines.append(number)
+        self._row_numbers.append(number)
         self._profiles.append(self.profiles.setdefault(profile, len(self.profiles)))
         return HEAD.count(b":") + turns.count(b":") + end.count(b":")
 
@@ -167,7 +169,7 @@ class _Rows:
         user = b"".join(map(xxh3_64_digest, map(fold, self._users)))
         found["user"] = np.frombuffer(user, "<u8")
         found["profile"] = self._profiles
-        found["line"] = self._lines
+        found["line"] = list(map(self._block.line, self._row_numbers))
         found["size"] = len(HEAD)
         for parts in (self._turns, self._ends):
             found["size"] += np.fromiter(map(len, parts), "<u4", len(parts))

@@ -14,7 +14,7 @@ import orjson
 
 from factory.data.rejection import Rejected, excerpt
 
-# Line number, JSON text (empty if the container is not JSON), and the object or why there is none.
+# Row number, JSON text (empty if the container is not JSON), and the object or why there is none.
 Parsed = tuple[int, bytes, "dict[str, Any] | Rejected"]
 
 

@@ -18,7 +18,13 @@ class Block(Protocol):
     """Some rows in memory."""
 
     def rows(self) -> Iterator[Parsed]:
-        """Yield every row with its line number, in order."""
+        """Yield every row with its number in the file, in order."""
+
+    def place(self) -> bytes:
+        """How the place of a row is written behind its file: a pattern for its number."""
+
+    def line(self, number: int) -> int:
+        """The line on which row `number` starts."""
 
     def text(self) -> bytes:
         """The JSON text that the rows are parsed from; empty if the container is not JSON."""

@@ -16,14 +16,23 @@ READ_BYTES = 1 << 20
 
 
 class ElementBlock(NamedTuple):
-    """Elements of an array, each with the line it starts on."""
+    """Elements of an array from number `first` on, each with the line it starts on."""
 
+    first: int
     elements: list[tuple[int, bytes]]
 
     def rows(self) -> Iterator[Parsed]:
         """Parse every element as a line of JSON is parsed."""
-        for number, text in self.elements:
+        for number, (_, text) in enumerate(self.elements, self.first):
             yield number, text, parse_object(text)
+
+    def place(self) -> bytes:
+        """Several elements may share a line, so they are numbered in the array."""
+        return b"[%d]"
+
+    def line(self, number: int) -> int:
+        """The line on which an element starts."""
+        return self.elements[number - self.first][0]
 
     def text(self) -> bytes:
         """All elements."""
@@ -50,15 +59,15 @@ def pieces(
 def _in_blocks(found: Iterator[tuple[int, bytes]]) -> Iterator[ElementBlock]:
     """Group elements to about the size of a block of lines."""
     group: list[tuple[int, bytes]] = []
-    size = 0
+    first = size = 0
     for element in found:
         group.append(element)
         size += len(element[1])
         if size >= jsonl.BLOCK_BYTES:
-            yield ElementBlock(group)
-            group, size = [], 0
+            yield ElementBlock(first, group)
+            first, group, size = first + len(group), [], 0
     if group:
-        yield ElementBlock(group)
+        yield ElementBlock(first, group)
 
 
 # A string (group 1 is empty if the buffer ends inside it) or one of the marks that nest elements.

@@ -48,6 +48,14 @@ class LineBlock(NamedTuple):
         """All lines."""
         return self.data
 
+    def place(self) -> bytes:
+        """Rows are numbered by line."""
+        return b":%d"
+
+    def line(self, number: int) -> int:
+        """The number itself."""
+        return number
+
 
 class OversizedLine(NamedTuple):
     """A line that was skipped without ever being held."""
@@ -62,6 +70,14 @@ class OversizedLine(NamedTuple):
     def text(self) -> bytes:
         """Nothing: the line was not kept."""
         return b""
+
+    def place(self) -> bytes:
+        """Rows are numbered by line."""
+        return b":%d"
+
+    def line(self, number: int) -> int:
+        """The number itself."""
+        return number
 
     def blocks(self) -> Iterator[OversizedLine]:
         """Itself."""

@@ -123,7 +123,8 @@ def _part_text(part: Any, *names: str) -> str:
     """The text of one content part, under the first of `names` that it has."""
     if type(part) is str:
         return part
-    text = next((part[name] for name in names if name in part), None)
+    fields = part if type(part) is dict else {}
+    text = next((fields[name] for name in names if name in fields), None)
     if type(text) is not str:
         raise Rejected("bad_content", excerpt(part))
     return text

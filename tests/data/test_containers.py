@@ -1,0 +1,139 @@
+"""Files are cut into pieces and blocks without losing, doubling or renumbering a row."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from factory.data import containers
+from factory.data.containers import json_array, jsonl
+from factory.data.rejection import Rejected
+from factory.errors import DataError
+
+CAP = 1 << 20
+
+
+def rows(path: Path, cap: int = CAP) -> list[tuple[int, object]]:
+    """Line and value (or reason code) of every row of a file."""
+    return [
+        (block.line(number), value.code if isinstance(value, Rejected) else value)
+        for piece in containers.pieces(path, cap)
+        for block in piece.blocks()
+        for number, _, value in block.rows()
+    ]
+
+
+def write(tmp_path: Path, name: str, data: bytes) -> Path:
+    path = tmp_path / name
+    path.write_bytes(data)
+    return path
+
+
+def test_lines_are_numbered_from_one_and_blank_lines_are_no_rows(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.jsonl", b'{"n":1}\n\n  \n{"n":2}\n')
+    assert rows(path) == [(1, {"n": 1}), (4, {"n": 2})]
+
+
+def test_last_line_needs_no_end(tmp_path: Path) -> None:
+    assert rows(write(tmp_path, "a.jsonl", b'{"n":1}\n{"n":2}')) == [(1, {"n": 1}), (2, {"n": 2})]
+
+
+def test_carriage_returns_are_space(tmp_path: Path) -> None:
+    assert rows(write(tmp_path, "a.jsonl", b'{"n":1}\r\n{"n":2}\r\n'))[1] == (2, {"n": 2})
+
+
+def test_byte_order_mark_at_the_start_is_dropped(tmp_path: Path) -> None:
+    assert rows(write(tmp_path, "a.jsonl", b'\xef\xbb\xbf{"n":1}\n')) == [(1, {"n": 1})]
+
+
+def test_empty_file_has_no_rows(tmp_path: Path) -> None:
+    assert rows(write(tmp_path, "a.jsonl", b"")) == []
+
+
+def test_line_above_the_cap_is_a_reject_and_the_next_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.jsonl", b'{"n":1}\n{"a":"' + b"x" * 3000 + b'"}\n{"n":3}\n')
+    assert rows(path, cap=1024) == [(1, {"n": 1}), (2, "line_too_long"), (3, {"n": 3})]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.integers(0, 60), max_size=40),
+    st.integers(8, 200),
+    st.integers(8, 64),
+    st.booleans(),
+)
+def test_any_cut_gives_the_same_rows(
+    tmp_path_factory: pytest.TempPathFactory,
+    sizes: list[int],
+    piece: int,
+    block: int,
+    ended: bool,
+) -> None:
+    expected = [(n, {"n": "x" * size}) for n, size in enumerate(sizes, start=1)]
+    data = b"\n".join(json.dumps(value).encode() for _, value in expected)
+    path = write(tmp_path_factory.mktemp("cut"), "a.jsonl", data + (b"\n" if ended else b""))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jsonl, "PIECE_BYTES", piece)
+        patch.setattr(jsonl, "BLOCK_BYTES", block)
+        assert rows(path, cap=4096) == expected
+
+
+@pytest.mark.parametrize("over_cap", [False, True])
+def test_line_longer_than_a_piece(tmp_path: Path, over_cap: bool) -> None:
+    long = b'{"a":"' + b"x" * 500 + b'"}'
+    path = write(tmp_path, "a.jsonl", b'{"n":1}\n' + long + b'\n{"n":3}\n')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jsonl, "PIECE_BYTES", 64)
+        patch.setattr(jsonl, "BLOCK_BYTES", 32)
+        found = rows(path, cap=100 if over_cap else 1000)
+    middle = "line_too_long" if over_cap else {"a": "x" * 500}
+    assert found == [(1, {"n": 1}), (2, middle), (3, {"n": 3})]
+
+
+def test_array_elements_carry_their_lines(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.json", b'[\n {"n": 1},\n\n {"n":\n 2},{"n": 3}\n]\n')
+    assert rows(path) == [(2, {"n": 1}), (4, {"n": 2}), (5, {"n": 3})]
+
+
+def test_malformed_element_is_one_reject(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.json", b'[{"n": 1}, {"n": nope, "m": [1]}, 5, {"n": 3}]')
+    assert [value for _, value in rows(path)] == [
+        {"n": 1},
+        "invalid_json",
+        "not_an_object",
+        {"n": 3},
+    ]
+
+
+def test_json_lines_under_the_name_of_an_array(tmp_path: Path) -> None:
+    assert len(rows(write(tmp_path, "a.json", b'{"n":1}\n{"n":2}\n'))) == 2
+
+
+@pytest.mark.parametrize("data", [b'[{"n": 1}', b'[{"n": "', b"["])
+def test_array_without_end_is_an_error(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(DataError, match="does not end"):
+        rows(write(tmp_path, "a.json", data))
+
+
+def test_text_behind_the_array_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="after the end"):
+        rows(write(tmp_path, "a.json", b'[{"n": 1}] {"n": 2}'))
+
+
+STRINGS = st.text() | st.sampled_from(['"', "\\", "[", "]}", ",", '\\"', "{", "é"])
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.dictionaries(STRINGS, STRINGS, max_size=3), max_size=12), st.integers(1, 40))
+def test_any_array_is_read_in_any_steps(
+    tmp_path_factory: pytest.TempPathFactory, values: list[dict[str, str]], step: int
+) -> None:
+    text = json.dumps(values, indent=1).encode()
+    path = write(tmp_path_factory.mktemp("array"), "a.json", text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_array, "READ_BYTES", step + 8)
+        assert [value for _, value in rows(path)] == values

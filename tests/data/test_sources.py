@@ -1,0 +1,65 @@
+"""Which files a configuration means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from factory.data import sources
+from factory.errors import DataError
+
+
+def find(root: Path, *names: str) -> list[tuple[str, int]]:
+    found = sources.find(
+        list(names),
+        resolve=lambda name: root / name,
+        name=lambda path: path.relative_to(root).as_posix(),
+    )
+    return [(file.name, file.split) for file in found]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for name in ("b.jsonl", "a.json", "deep/test.jsonl", "notes.md", ".hidden.jsonl"):
+        path = tmp_path / "raw" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return tmp_path
+
+
+def test_a_folder_means_its_readable_files_in_order(root: Path) -> None:
+    assert find(root, "raw") == [
+        ("raw/a.json", -1),
+        ("raw/b.jsonl", -1),
+        ("raw/deep/test.jsonl", 2),
+    ]
+
+
+def test_a_file_named_twice_is_read_once(root: Path) -> None:
+    assert find(root, "raw/b.jsonl", "raw/b.jsonl") == [("raw/b.jsonl", -1)]
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("train.jsonl", 0),
+        ("gsm8k_train.jsonl", 0),
+        ("my-val.json", 1),
+        ("validation.jsonl", 1),
+        ("test.jsonl", 2),
+        ("contest.jsonl", -1),
+        ("latest.jsonl", -1),
+        ("sft_demo_50.jsonl", -1),
+    ],
+)
+def test_file_names_promise_splits(name: str, split: int) -> None:
+    assert sources.split_of(Path(name)) == split
+
+
+@pytest.mark.parametrize("name", ["missing", "raw/notes.md", "empty"])
+def test_a_source_that_cannot_be_read_is_named(root: Path, name: str) -> None:
+    (root / "empty").mkdir()
+    with pytest.raises(DataError) as caught:
+        find(root, name)
+    assert caught.value.where == name

@@ -1,0 +1,70 @@
+"""Token counts agree with the tokenizer's own, and rows that are not counted are surely short."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from factory.data import tokens
+from factory.data.tokens import RICH, SAMPLE, WANTED
+from tests.conftest import ROOT
+
+BASE = str(ROOT / "models" / "base")
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return tokens.load_tokenizer(BASE, None)
+
+
+def row(*texts: str) -> dict[str, Any]:
+    roles = ("user", "assistant") * len(texts)
+    return {
+        "conversations": [
+            {"role": role, "content": text} for role, text in zip(roles, texts, strict=False)
+        ]
+    }
+
+
+def test_lengths_are_those_of_the_template(tokenizer: Any) -> None:
+    rows = [row("Hi", "Hello"), row("Look at $7E0010", "é" * 30, "and?", "日本")]
+    expected = [
+        len(tokenizer.apply_chat_template(r["conversations"], tokenize=True)["input_ids"])
+        for r in rows
+    ]
+    assert list(tokens.lengths(tokenizer, rows)) == expected
+
+
+def test_a_row_that_the_template_refuses(tokenizer: Any) -> None:
+    refusing = tokens.load_tokenizer(BASE, "{{ raise_exception('no') }}")
+    assert list(tokens.lengths(refusing, [row("Hi", "Hello")])) == [tokens.UNRENDERABLE]
+
+
+TEXTS = st.lists(st.text(min_size=1, max_size=80), min_size=2, max_size=8)
+
+
+@given(texts=TEXTS)
+def test_bytes_bound_the_tokens_of_a_row_of_texts(tokenizer: Any, texts: list[str]) -> None:
+    try:
+        size = len(orjson.dumps(row(*texts)))
+    except orjson.JSONEncodeError:
+        return  # a lone surrogate
+    (count,) = tokens.lengths(tokenizer, [row(*texts)])
+    assert count <= size + tokens.template_slack(tokenizer)
+
+
+def test_only_rows_that_may_be_long_or_are_sampled_are_counted() -> None:
+    sizes = np.array([10, 99, 101, 30, 101, 10], dtype=np.uint32)
+    flags = np.array([WANTED, WANTED, WANTED, WANTED | RICH, 0, WANTED | SAMPLE], dtype=np.uint8)
+    assert tokens.to_count(sizes, flags, 100).tolist() == [2, 3, 5]
+
+
+def test_all_rows_are_counted_when_there_is_no_bound() -> None:
+    flags = np.full(3, WANTED, dtype=np.uint8)
+    sizes = np.ones(3, dtype=np.uint32)
+    assert len(tokens.to_count(sizes, flags, 2048 - tokens.NO_BOUND)) == 3

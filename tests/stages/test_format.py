@@ -1,0 +1,224 @@
+"""Stage format on real files: what it writes, what it refuses, and that it repeats."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from factory import config
+from factory.artifacts import Decision
+from factory.console import Console
+from factory.context import Context
+from factory.errors import DataError
+from factory.stages import format as stage
+from factory.workspace import Workspace
+from tests.conftest import ROOT
+
+SPLITS = ("train", "val", "test")
+
+
+def workspace(folder: Path, files: dict[str, str], **settings: Any) -> Context:
+    """A workspace with the tiny base model's tokenizer and these raw files."""
+    (folder / "data" / "raw").mkdir(parents=True)
+    shutil.copytree(ROOT / "models" / "base", folder / "models" / "base")
+    for name, text in files.items():
+        (folder / "data" / "raw" / name).write_text(text, encoding="utf-8")
+    values = config.validate({"dataset": {"min_samples": 1, **settings}})
+    return Context(Workspace(folder), values, Console(quiet=True))
+
+
+def run(context: Context) -> dict[str, Decision]:
+    return stage.run(context)
+
+
+def report(context: Context) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(context.workspace.dataset_report.read_text())
+    return found
+
+
+def written(context: Context) -> dict[str, list[dict[str, Any]]]:
+    folder = context.workspace.root / "data" / "splits"
+    return {
+        name: [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
+        for name in SPLITS
+    }
+
+
+def rejects(context: Context) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in context.workspace.rejects.read_text().splitlines()]
+
+
+def closed(context: Context) -> set[str]:
+    return {check.id for check in stage.judge(context) if check.closed}
+
+
+def pair(question: str, answer: str = "yes", **more: Any) -> str:
+    return json.dumps({"question": question, "answer": answer, **more}) + "\n"
+
+
+MIXED = {
+    "a.jsonl": "".join(pair(f"question {n}") for n in range(200)) + pair("question 3") + "nope\n",
+    "b.json": json.dumps(
+        [
+            {
+                "conversations": [
+                    {"from": "human", "value": f"ask {n}"},
+                    {"from": "gpt", "value": "x"},
+                ]
+            }
+            for n in range(100)
+        ]
+    ),
+    "c.jsonl": pair("long " * 2000) + pair("QUESTION  3"),
+}
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Context:
+    context = workspace(tmp_path_factory.mktemp("mixed"), MIXED)
+    run(context)
+    return context
+
+
+def test_every_row_is_accounted_for(mixed: Context) -> None:
+    found = report(mixed)
+    assert [found[k] for k in ("read", "kept", "rejected", "duplicates", "filtered")] == [
+        304,
+        300,
+        1,
+        2,
+        1,
+    ]
+
+
+def test_shares_of_a_seeded_split_are_exact(mixed: Context) -> None:
+    assert {name: len(rows) for name, rows in written(mixed).items()} == {
+        "train": 240,
+        "val": 30,
+        "test": 30,
+    }
+
+
+def test_each_source_has_its_format(mixed: Context) -> None:
+    formats = [source["format"] for source in report(mixed)["sources"].values()]
+    assert formats == ["pairs", "sharegpt", "pairs"]
+
+
+def test_rows_left_out_are_named_with_file_line_and_reason(mixed: Context) -> None:
+    found = [(r["file"], r["line"], r["reason"]) for r in rejects(mixed)]
+    assert found == [
+        ("data/raw/a.jsonl", 202, "invalid_json"),
+        ("data/raw/a.jsonl", 201, "duplicate"),
+        ("data/raw/c.jsonl", 1, "too_long"),
+        ("data/raw/c.jsonl", 2, "duplicate"),
+    ]
+    assert rejects(mixed)[1]["detail"] == "same as data/raw/a.jsonl:4"
+
+
+def test_ids_are_unique(mixed: Context) -> None:
+    ids = Counter(row["id"] for rows in written(mixed).values() for row in rows)
+    assert max(ids.values()) == 1
+
+
+def test_the_gate_is_open(mixed: Context) -> None:
+    assert closed(mixed) == set()
+
+
+def test_two_workers_and_a_second_run_write_the_same_bytes(mixed: Context, tmp_path: Path) -> None:
+    context = workspace(tmp_path, MIXED, num_proc=2)
+    run(context)
+    for name in ("data/splits/train.jsonl", "data/splits/test.jsonl", "metrics/dataset.json"):
+        ours = (context.workspace.root / name).read_bytes()
+        assert ours == (mixed.workspace.root / name).read_bytes(), name
+    assert rejects(context) == rejects(mixed)
+
+
+def test_predefined_splits_are_kept(tmp_path: Path) -> None:
+    rows = [pair(f"q{n}", split=("train", "validation", "test")[n % 3]) for n in range(30)]
+    context = workspace(tmp_path, {"a.jsonl": "".join(rows)})
+    decisions = run(context)
+    assert {name: len(found) for name, found in written(context).items()} == dict.fromkeys(
+        SPLITS, 10
+    )
+    assert decisions["split"].value == "predefined"
+
+
+def test_a_missing_split_is_carved_out_of_train(tmp_path: Path) -> None:
+    files = {
+        "train.jsonl": "".join(pair(f"train {n}") for n in range(100)),
+        "test.jsonl": "".join(pair(f"test {n}") for n in range(20)),
+    }
+    context = workspace(tmp_path, files)
+    run(context)
+    found = {name: len(rows) for name, rows in written(context).items()}
+    assert found == {"train": 90, "val": 10, "test": 20}
+    assert {row["source"] for row in written(context)["test"]} == {"data/raw/test.jsonl"}
+
+
+def test_a_test_row_planted_in_train_closes_the_gate(tmp_path: Path) -> None:
+    files = {
+        "train.jsonl": "".join(pair(f"train {n}") for n in range(50)) + pair("Test  3", "other"),
+        "test.jsonl": "".join(pair(f"test {n}") for n in range(20)),
+    }
+    context = workspace(tmp_path, files)
+    run(context)
+    assert closed(context) == {"format.leakage"}
+    assert report(context)["leakage"]["user_text"] == 1
+
+
+def test_a_group_never_straddles_splits(tmp_path: Path) -> None:
+    rows = [pair(f"q{n}", group=f"g{n // 4}") for n in range(200)]
+    context = workspace(tmp_path, {"a.jsonl": "".join(rows)})
+    run(context)
+    groups = [{row["group"] for row in found} for found in written(context).values()]
+    assert sum(map(len, groups)) == len(set.union(*groups)) == 50
+
+
+def test_the_same_ids_in_two_files_are_made_unique(tmp_path: Path) -> None:
+    files = {
+        f"{name}.jsonl": "".join(pair(f"{name} {n}", id=n) for n in range(20)) for name in "ab"
+    }
+    context = workspace(tmp_path, files)
+    run(context)
+    ids = [row["id"] for rows in written(context).values() for row in rows]
+    assert len(set(ids)) == 40
+    assert report(context)["schema_violations"] == 0
+
+
+def test_rows_of_no_known_format_are_rejects_and_close_the_gate(tmp_path: Path) -> None:
+    context = workspace(tmp_path, {"a.jsonl": '{"text": "x"}\n' * 5})
+    run(context)
+    assert report(context)["reject_reasons"] == {"wrong_format": 5}
+    assert {"format.min_samples", "format.splits", "format.rejected_share"} <= closed(context)
+
+
+@pytest.mark.parametrize("text", ["", "\n\n"])
+def test_no_row_at_all_is_an_error_that_names_the_file(tmp_path: Path, text: str) -> None:
+    context = workspace(tmp_path, {"a.jsonl": text})
+    with pytest.raises(DataError, match="no rows at all") as caught:
+        run(context)
+    assert caught.value.where == "data/raw/a.jsonl"
+
+
+def test_nothing_is_left_behind_in_the_state_folder(mixed: Context) -> None:
+    assert list(mixed.workspace.state.iterdir()) == []
+
+
+def test_real_files_go_through_with_every_rejected_row_explained(
+    real_data: Path, tmp_path: Path
+) -> None:
+    names = [path.name for path in real_data.glob("*.json*") if path.name != "lf_dataset_info.json"]
+    context = workspace(tmp_path, {})
+    for name in names:
+        shutil.copy(real_data / name, context.workspace.root / "data" / "raw" / name)
+    run(context)
+    found = report(context)
+    assert found["read"] == 11_732
+    assert len(rejects(context)) == found["rejected"] + found["duplicates"] + found["filtered"]
+    assert all(reject["detail"] for reject in rejects(context))
+    assert closed(context) == set()
