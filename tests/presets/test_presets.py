@@ -1,6 +1,7 @@
 """The shipped presets, and the seeds' own tables as a workspace's presets.toml."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -142,7 +143,18 @@ def test_a_preset_is_what_its_system_was(name: str) -> None:
     assert {key: flat[key] for key in EXPECTED[name]} == EXPECTED[name]
 
 
-@pytest.mark.parametrize("name", SINGLE)
+def first_of_each_shape() -> list[Any]:
+    """Every preset; those whose group and data set came before are marked slow."""
+    seen, found = set(), []
+    for name in SINGLE:
+        preset = CATALOG.preset(name)
+        shape = (CATALOG.expert(preset.expert or "").group, preset.dataset)
+        found.append(pytest.param(name, marks=[pytest.mark.slow] if shape in seen else []))
+        seen.add(shape)
+    return found
+
+
+@pytest.mark.parametrize("name", first_of_each_shape())
 def test_each_preset_formats_rows_of_its_shape(name: str, tmp_path: Path) -> None:
     init.make(tmp_path / "ws", preset=name, model="models/base", sample=True)
     outcomes = Workspace(tmp_path / "ws").run("format", quiet=True)
