@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from factory.context import Context
-from factory.errors import ConfigError
+from factory.errors import ConfigError, DataError
 from factory.storage import open_regular
 
 JINJA_SUFFIXES = (".jinja", ".jinja2", ".j2")
@@ -23,5 +23,9 @@ def override(context: Context) -> str | None:
             where="dataset.chat_template",
             hint="give a .jinja file of the workspace, or null for the model's own template",
         )
-    with open_regular(context.resolve(name, field="dataset.chat_template")) as file:
-        return file.read().decode("utf-8")
+    path = context.resolve(name, field="dataset.chat_template")
+    try:
+        with open_regular(path) as file:
+            return file.read().decode("utf-8")
+    except (DataError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{name}: {error}", where="dataset.chat_template") from None
