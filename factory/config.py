@@ -15,10 +15,12 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from pydantic.fields import FieldInfo
 
+from factory.data import prompt
 from factory.errors import ConfigError, did_you_mean
 from factory.workspace import CONFIG_NAME
 
@@ -233,6 +235,17 @@ class Dataset(Section):
         default=["data/raw"], description="Files and folders of raw examples."
     )
     format: str = Field("auto", description="The row format of all sources, or auto.")
+    prompt_template: str = Field(
+        "",
+        description="Text around Alpaca rows, with {instruction}, {input_section}, {context} and, "
+        "at its end, {output}.",
+    )
+    min_quality: float | None = Field(
+        None, ge=0, le=1, description="Rows that give a lower quality_score are rejected."
+    )
+    domains: list[str] = Field(
+        default_factory=list, description="Rows that give a domain other than these are rejected."
+    )
     path: str = Field("data/splits/train.jsonl", description="The train split.")
     validation_path: str = Field("data/splits/val.jsonl", description="The validation split.")
     test_path: str = Field("data/splits/test.jsonl", description="The test split.")
@@ -248,6 +261,11 @@ class Dataset(Section):
     max_line_bytes: int = Field(
         16 * 1024 * 1024, ge=1024, description="A longer line is rejected unread."
     )
+
+    @field_validator("prompt_template")
+    @classmethod
+    def _template_is_complete(cls, template: str) -> str:
+        return prompt.checked(template)
 
 
 class Evaluation(Section):
@@ -328,9 +346,6 @@ class Expert(Section):
     group: str = Field("", description="Experts of one family.")
     specialization: str = Field("", description="What it does best.")
     system_prompt: str = Field("", description="The words the expert is addressed with.")
-    prompt_template: str = Field(
-        "", description="Alpaca-style text with {instruction}, {input_section} and {output}."
-    )
     focus_tools: list[str] = Field(
         default_factory=list, description="The tools this expert is for."
     )

@@ -28,16 +28,18 @@ from factory.data.index import RECORD
 from factory.data.normalise import fold
 from factory.data.parse import check_duplicate_keys, has_escaped_colon
 from factory.data.rejection import Rejected
+from factory.data.selection import EVERYTHING, Selection, selected
 
 HEAD = b'{"conversations":'
 Reject = tuple[int, str, str]  # line number, reason code, detail
 
 
 class Origin(NamedTuple):
-    """The file a block is from, as its rows name it, and the format of its rows."""
+    """The file a block is from, as its rows name it, the format of its rows, and what to keep."""
 
     source: str
     format: str
+    selection: Selection = EVERYTHING
 
 
 class Formatted(NamedTuple):
@@ -67,7 +69,7 @@ class _Rows:
     def __init__(self, block: Block, origin: Origin) -> None:
         self._block = block
         name = orjson.dumps(origin.source)
-        self._read = READERS[origin.format]
+        self._read = selected(READERS[origin.format], origin.selection)
         self._plain = self._read is openai.read
         self._id = b',"id":%b%b"' % (name[:-1].replace(b"%", b"%%"), block.place())
         self._source = b',"source":%b}\n' % name

@@ -14,6 +14,7 @@ from factory.console import Bar
 from factory.data import containers, formats
 from factory.data.block import Origin, Reject
 from factory.data.rejection import REASONS, Rejected
+from factory.data.selection import Selection
 from factory.data.sources import SourceFile
 from factory.data.spool import Spool
 from factory.data.work import Task, format_pieces
@@ -58,8 +59,11 @@ def ingest(
 
 
 def _tasks(sources: Sequence[Source], settings: Dataset) -> Iterator[Task]:
+    selection = Selection(
+        settings.prompt_template, settings.min_quality, frozenset(settings.domains)
+    )
     for number, source in enumerate(sources):
-        origin = Origin(source.file.name, source.format.value)
+        origin = Origin(source.file.name, source.format.value, selection)
         for piece in containers.pieces(source.file.path, settings.max_line_bytes):
             yield Task(number, origin, piece)
 

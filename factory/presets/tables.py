@@ -71,12 +71,15 @@ class ExpertProfile(Expert):
     targets: dict[str, float] = Field(
         default_factory=dict, description="Gates: metric -> least value on the test rows."
     )
+    prompt_template: str = Field("", description="Text around Alpaca rows.")
     notes: str = ""
 
     def values(self) -> Values:
         """The base model, the expert's own words, and its targets as gates."""
         said = self.model_dump(exclude_unset=True, include=set(Expert.model_fields))
         values: Values = {"model": {"name": self.base_model}, "expert": said}
+        if self.prompt_template:
+            values["dataset"] = {"prompt_template": self.prompt_template}
         if self.targets:
             values["evaluation"] = {"targets": self.targets}
         return values
@@ -98,7 +101,12 @@ class DatasetProfile(Section):
         """The sources of the data set; split files are recognised by their names."""
         splits = [name for name in (self.train_split, self.val_split, self.test_split) if name]
         sources = [f"{self.path.rstrip('/')}/{name}" for name in splits] or [self.path]
-        return {"dataset": {"sources": sources}}
+        dataset: Values = {"sources": sources}
+        if self.quality_threshold is not None:
+            dataset["min_quality"] = self.quality_threshold
+        if self.domains:
+            dataset["domains"] = self.domains
+        return {"dataset": dataset}
 
 
 class Preset(Section):

@@ -170,7 +170,7 @@ def test_the_seeds_tables_work_unchanged(tmp_path: Path) -> None:
     (tmp_path / "training-config.json").write_text('{"preset": "oracle-farore-windows"}')
     fitted = Workspace(tmp_path).config(fit=True)
     assert fitted.model.max_seq_length == 2048
-    assert "{input_section}" in fitted.expert.prompt_template
+    assert "{input_section}" in fitted.dataset.prompt_template
 
 
 @pytest.mark.parametrize(

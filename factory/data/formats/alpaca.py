@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from factory.data import prompt
 from factory.data.conversation import Message
 from factory.data.rejection import Rejected, excerpt
 
@@ -15,18 +16,25 @@ def matches(row: dict[str, Any]) -> bool:
     return "instruction" in row and "output" in row
 
 
-def read(row: dict[str, Any]) -> tuple[list[Message], Any]:
-    """Return the canonical turns; the input goes below the instruction, as LLaMA-Factory does."""
+def read(row: dict[str, Any], template: str = "") -> tuple[list[Message], Any]:
+    """Return the canonical turns; the input goes below the instruction, as LLaMA-Factory does.
+
+    A `template` (dataset.prompt_template) says instead how the request reads.
+    """
     if not matches(row):
         raise Rejected("wrong_format", f"fields: {excerpt(sorted(row))}")
-    asked = [text(row, "instruction"), text(row, "input")]
+    instruction, given = text(row, "instruction"), text(row, "input")
     messages: list[Message] = []
     if system := text(row, "system"):
         messages.append({"role": "system", "content": system})
     for user, assistant in _history(row.get("history")):
         messages.append({"role": "user", "content": user})
         messages.append({"role": "assistant", "content": assistant})
-    messages.append({"role": "user", "content": "\n".join(part for part in asked if part)})
+    if template:
+        asked = prompt.render(template, instruction, given)
+    else:
+        asked = "\n".join(part for part in (instruction, given) if part)
+    messages.append({"role": "user", "content": asked})
     messages.append({"role": "assistant", "content": text(row, "output")})
     return messages, row.get("tools")
 
