@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import Any
 
 from factory import ledger, pipeline, runner
@@ -38,7 +40,7 @@ def next_action(context: Context) -> dict[str, Any]:
 
 
 def _action(context: Context, stage: Stage) -> dict[str, Any] | None:
-    command = f"python -m factory run {stage.name}"
+    command = f"python -m factory {_place(context)}run {stage.name}"
     try:
         reason = runner.stale_reason(context, stage)
         gate = ledger.read_gate(context.workspace, stage.name)
@@ -68,6 +70,12 @@ def _mend(stage: Stage, command: str, closed: list[Check]) -> dict[str, Any]:
         "mend": REMEDIES[stage.name],
         "needs_person": True,
     }
+
+
+def _place(context: Context) -> str:
+    """`-C DIR ` where the workspace is not the current folder: the command runs as it is."""
+    root = context.workspace.root
+    return "" if root == Path.cwd().resolve() else f"-C {shlex.quote(str(root))} "
 
 
 def _release(context: Context) -> str:
