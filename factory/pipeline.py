@@ -188,7 +188,7 @@ STAGES = (
         after="evaluate",
         reads=_measured,
         writes=_release,
-        settings=("project", "model", "save", "evaluation"),
+        settings=("project", "expert", "model", "lora", "save", "evaluation"),
         thresholds="save",
         module="factory.stages.export",
     ),

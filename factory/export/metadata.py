@@ -13,6 +13,7 @@ from factory.artifacts import SCHEMA_VERSION, DatasetReport, GateFile
 from factory.context import Context
 from factory.errors import GateClosed
 from factory.export.report import ReleaseReport
+from factory.training import metadata as training_metadata
 
 # Of training-stats.json: the curve is in the workspace, and warnings are the log's.
 LEFT_OUT = ("schema_version", "curve", "warnings")
@@ -46,12 +47,9 @@ def build(context: Context, report: ReleaseReport) -> dict[str, Any]:
     dataset = artifacts.load(DatasetReport, context.workspace.dataset_report)
     return {
         "schema_version": SCHEMA_VERSION,
-        "expert": context.config.project.model_dump(
-            mode="json", include={"name", "version", "description"}
-        ),
+        "expert": training_metadata.expert(context.config),
         "model": {
-            "base_model": base.name,
-            "base_revision": base.revision,
+            **training_metadata.model(context),
             "base_files": {
                 name: known.sha256
                 for name, known in finetune.inputs.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from factory import hardware
 from factory.artifacts import Check, Decision
 from factory.context import Context
-from factory.training import evidence, launch, script
+from factory.training import evidence, launch, metadata, script
 from factory.training.gate import judge_training
 
 
@@ -14,7 +14,9 @@ def run(context: Context) -> dict[str, Decision]:
     machine = hardware.detect()
     plan = script.resolve(context, machine)
     context.console.line(f"  machine: {machine.describe()}")
-    return {**plan.decisions, **launch.train(context, plan.settings)}
+    decisions = launch.train(context, plan.settings)
+    metadata.write(context)
+    return {**plan.decisions, **decisions}
 
 
 def judge(context: Context) -> list[Check]:
