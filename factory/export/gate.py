@@ -98,13 +98,13 @@ def _comparable(name: str, proof: ModelProof) -> Check:
 
 def _prompts(name: str, proof: ModelProof) -> Check:
     parity = proof.parity
-    passed = parity.prompts_differ == 0 and parity.turns > 0
+    passed = parity.prompts_differ == 0 and parity.prompts > 0
     return Check(
         id=f"{name}.prompts",
         value=parity.prompts_differ,
         threshold=0,
         passed=passed,
-        why=f"{parity.prompts_differ} of {parity.turns} prompts become other tokens with the "
+        why=f"{parity.prompts_differ} of {parity.prompts} prompts become other tokens with the "
         "template and tokenizer inside the file",
     )
 

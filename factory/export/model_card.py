@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -54,6 +55,8 @@ HYPERPARAMETERS = (
     "training.seed",
 )
 UNKNOWN_LICENSE = "other"
+# What Ollama does not take in a model's name.
+OLLAMA_NAME = re.compile(r"[^a-z0-9._-]+")
 
 
 @dataclass(frozen=True)
@@ -281,7 +284,7 @@ def _file_row(proof: ModelProof) -> list[str]:
 def _running(sources: Sources) -> Iterator[str]:
     report, context = sources.report, sources.context
     first = next(iter(report.gguf.values()))
-    slug = pipeline.slug(context.config.project.name).lower()
+    ollama_name = OLLAMA_NAME.sub("-", pipeline.slug(context.config.project.name).lower())
     length = context.config.model.max_seq_length
     yield from f"""\
 ## How to run
@@ -323,8 +326,8 @@ llama-cli -m {first.path} --jinja --ctx-size {length} --temp 0
 With Ollama ({report.ollama.reason}):
 
 ```sh
-ollama create {slug} -f Modelfile
-ollama run {slug}
+ollama create {ollama_name} -f Modelfile
+ollama run {ollama_name}
 ```
 """.splitlines()
     yield ""

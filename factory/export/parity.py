@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from factory.errors import DataError
 from factory.export.report import Parity
 from factory.inference import transformers_engine
 from factory.inference.request import Request
@@ -24,8 +25,12 @@ Logits = NDArray[np.float32]
 
 def adapter_logits(
     request: Request, items: Sequence[Turn], stored_dtype: str
-) -> tuple[list[Logits], list[Logits]]:
-    """Logits of base + adapter, and of the two merged in memory and rounded as a file rounds."""
+) -> tuple[list[Logits], float | None]:
+    """Logits of base + adapter, and what rounding the merged weights costs by itself.
+
+    The second is the largest logit difference after merging in memory and rounding every weight
+    to `stored_dtype`, as a file does; None if it is not finite.
+    """
     import torch
 
     model = transformers_engine.load(request)
@@ -35,7 +40,11 @@ def adapter_logits(
     with torch.no_grad():
         for weight in merged.parameters():
             weight.copy_(weight.to(stored))
-    return adapter, list(_logits(merged, items))
+    differences = [
+        np.abs(ours - rounded).max()
+        for ours, rounded in zip(adapter, _logits(merged, items), strict=True)
+    ]
+    return adapter, _finite(float(np.max(differences)))
 
 
 def folder_logits(request: Request, items: Sequence[Turn]) -> Iterator[Logits]:
@@ -49,32 +58,33 @@ def _logits(model: Any, items: Sequence[Turn]) -> Iterator[Logits]:
 
     for turn in items:
         ids = torch.tensor([turn.prompt_ids + turn.target_ids], device=model.device)
+        # The logits at position t predict token t + 1: one more is computed, the last is dropped.
+        wanted = len(turn.target_ids) + 1
         with torch.inference_mode():
-            logits = model(input_ids=ids, use_cache=False).logits[0]
-        # The logits at position t predict token t + 1.
-        yield logits[len(turn.prompt_ids) - 1 : -1].float().cpu().numpy()
+            logits = model(input_ids=ids, use_cache=False, logits_to_keep=wanted).logits[0]
+        yield logits[:-1].float().cpu().numpy()
 
 
 def gguf_logits(file: str, items: Sequence[Turn], threads: int) -> Iterator[Logits]:
-    """Logits of a GGUF through llama.cpp, for the same tokens."""
-    from llama_cpp import Llama
+    """Logits of a GGUF through llama.cpp for the same tokens, fed one by one as it answers."""
+    import llama_cpp
 
-    longest = max(len(turn.prompt_ids) + len(turn.target_ids) for turn in items)
-    model = Llama(
+    model = llama_cpp.Llama(
         model_path=file,
-        n_ctx=longest,
-        n_batch=longest,
+        n_ctx=max(len(turn.prompt_ids) + len(turn.target_ids) for turn in items),
         n_threads=threads,
         n_threads_batch=threads,
         n_gpu_layers=-1,
-        logits_all=True,
         verbose=False,
     )
     for turn in items:
         model.reset()
-        model.eval(turn.prompt_ids + turn.target_ids)
-        first = len(turn.prompt_ids) - 1
-        yield np.array(model.scores[first : first + len(turn.target_ids)], dtype=np.float32)
+        rows = []
+        for tokens in (turn.prompt_ids, *([token] for token in turn.target_ids[:-1])):
+            model.eval(tokens)
+            last = llama_cpp.llama_get_logits_ith(model.ctx, -1)
+            rows.append(np.ctypeslib.as_array(last, shape=(model.n_vocab(),)).copy())
+        yield np.stack(rows)
     model.close()
 
 
@@ -83,12 +93,23 @@ def summarise(
     adapter: Sequence[Logits],
     found: Iterable[Logits],
     *,
+    prompts: int,
     prompts_differ: int,
 ) -> Parity:
-    """Put one file's logits, turn by turn, beside the adapter's."""
+    """Put one file's logits, turn by turn, beside the adapter's.
+
+    Of `prompts` that its own template rendered, `prompts_differ` became other tokens. Raises
+    DataError if the file has another vocabulary.
+    """
     largest, divergence, agreeing, positions = 0.0, 0.0, 0, 0
     loss, adapter_loss = 0.0, 0.0
     for turn, ours, theirs in zip(items, adapter, found, strict=True):
+        if ours.shape != theirs.shape:
+            raise DataError(
+                f"logits for {theirs.shape[-1]} tokens, the adapter for {ours.shape[-1]}: "
+                "a produced file has another vocabulary",
+                hint="run: python -m factory run finetune --force",
+            )
         reference, other = _log_softmax(ours), _log_softmax(theirs)
         places, targets = np.arange(len(turn.target_ids)), np.array(turn.target_ids)
         # max() of Python drops a NaN that comes second; numpy's keeps it.
@@ -101,6 +122,7 @@ def summarise(
     return Parity(
         turns=len(items),
         positions=positions,
+        prompts=prompts,
         prompts_differ=prompts_differ,
         max_logit_difference=_finite(largest),
         mean_kl_divergence=_finite(divergence / positions),
@@ -108,12 +130,6 @@ def summarise(
         loss=_finite(loss / positions),
         adapter_loss=_finite(adapter_loss / positions),
     )
-
-
-def largest_difference(first: Sequence[Logits], second: Sequence[Logits]) -> float | None:
-    """The largest difference of any two logits; None where one is not finite."""
-    differences = [np.abs(a - b).max() for a, b in zip(first, second, strict=True)]
-    return _finite(float(np.max(differences)))
 
 
 def _log_softmax(logits: Logits) -> NDArray[np.float64]:

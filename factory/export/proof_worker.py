@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -22,8 +22,10 @@ from factory.export.report import OllamaTemplate, Parity
 from factory.inference.turns import Turn, turns
 from factory.inference.worker import load_tokenizer
 
-# Of a long answer the first tokens are compared: enough to tell one model from another.
-MAX_POSITIONS_PER_TURN = 128
+# Logits over a whole vocabulary are large: of this many turns, and of long answers the first
+# tokens, they are compared. With 150,000 tokens in the vocabulary that keeps them below 640 MB.
+MAX_TURNS = 16
+MAX_POSITIONS_PER_TURN = 64
 # A data set may have a system prompt a row; the Modelfile shows the most frequent ones.
 MAX_SYSTEMS = 8
 
@@ -45,7 +47,7 @@ def _prove(asked: ProofRequest) -> None:
     storage.write_json(
         Path(asked.output),
         {
-            "parity": {name: parity.model_dump() for name, parity in found.items()},
+            "parity": {name: result.model_dump() for name, result in found.items()},
             "ollama": _ollama(tokenizer, rows).model_dump(),
             "end_token_id": tokenizer.eos_token_id,
         },
@@ -57,31 +59,26 @@ def _parities(asked: ProofRequest, tokenizer: Any, rows: Sequence[Row]) -> dict[
     wanted = set(asked.adapter.ids)
     rows = [row for row in rows if row["id"] in wanted]
     which = asked.adapter.turns
-    items = _turns(tokenizer, rows, which)
+    prompts = _turns(tokenizer, rows, which)
+    items = _sample(prompts)
     if not items:
         raise DataError("no assistant turn to compare", where=asked.adapter.rows)
-    adapter, rounded = parity.adapter_logits(asked.adapter, items, asked.merged_dtype)
+    adapter, rounding = parity.adapter_logits(asked.adapter, items, asked.merged_dtype)
+
+    def beside_adapter(own: Any, logits: Iterator[parity.Logits]) -> Parity:
+        differ = _differing(prompts, _turns(own, rows, which))
+        return parity.summarise(items, adapter, logits, prompts=len(prompts), prompts_differ=differ)
 
     request = replace(asked.adapter, model=asked.merged, adapter=None)
     # The merged folder stands on its own: its tokenizer and template, not the base model's.
     own = load_tokenizer(replace(request, tokenizer=asked.merged, chat_template=None))
-    merged = parity.summarise(
-        items,
-        adapter,
-        parity.folder_logits(request, items),
-        prompts_differ=_differing(items, _turns(own, rows, which)),
-    )
-    floor = parity.largest_difference(adapter, rounded)
-    found = {"merged": merged.model_copy(update={"rounding_floor": floor})}
+    merged = beside_adapter(own, parity.folder_logits(request, items))
+    found = {"merged": merged.model_copy(update={"rounding_floor": rounding})}
     for name, file in asked.gguf.items():
-        embedded = copy.deepcopy(tokenizer)
-        embedded.chat_template = gguf_tensors.chat_template(Path(file))
-        found[name] = parity.summarise(
-            items,
-            adapter,
-            parity.gguf_logits(file, items, asked.adapter.threads),
-            prompts_differ=_differing(items, _turns(embedded, rows, which)),
-        )
+        own = copy.deepcopy(tokenizer)
+        own.chat_template = gguf_tensors.chat_template(Path(file))
+        logits = parity.gguf_logits(file, items, asked.adapter.threads)
+        found[name] = beside_adapter(own, logits)
     return found
 
 
@@ -89,8 +86,16 @@ def _turns(tokenizer: Any, rows: Sequence[Row], which: str) -> list[Turn]:
     """The turns to compare; none where the tokenizer has no template to render them."""
     if not tokenizer.chat_template:
         return []
-    found = [turn for row in rows for turn in turns(tokenizer, row, which=which)]
-    return [replace(turn, target_ids=turn.target_ids[:MAX_POSITIONS_PER_TURN]) for turn in found]
+    return [turn for row in rows for turn in turns(tokenizer, row, which=which)]
+
+
+def _sample(prompts: Sequence[Turn]) -> list[Turn]:
+    """At most MAX_TURNS turns, evenly from all of them, with the start of their expected tokens."""
+    step = -(-len(prompts) // MAX_TURNS) or 1
+    return [
+        replace(turn, target_ids=turn.target_ids[:MAX_POSITIONS_PER_TURN])
+        for turn in prompts[::step]
+    ]
 
 
 def _differing(items: Sequence[Turn], found: Sequence[Turn]) -> int:

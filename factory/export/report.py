@@ -8,16 +8,17 @@ from factory.artifacts import SCHEMA_VERSION, Artifact, Metrics
 
 
 class Parity(Artifact):
-    """Next-token distributions against the adapter's, at every token of the expected turns.
+    """Next-token distributions against the adapter's, at the tokens of the expected turns.
 
-    Measured on a seeded sample of test turns. A value is null where it is not finite.
+    Measured on a seeded sample of the test turns. A value is null where it is not finite.
     `rounding_floor` is the largest logit difference that storing the merged weights in their
     type costs by itself: the adapter merged in memory, rounded to that type.
     """
 
     turns: int
     positions: int
-    prompts_differ: int = Field(description="Prompts that the file's own template renders unlike.")
+    prompts: int = Field(description="Prompts rendered by the file's own template.")
+    prompts_differ: int = Field(description="Of these, how many become other tokens than trained.")
     max_logit_difference: float | None
     rounding_floor: float | None = None
     mean_kl_divergence: float | None = Field(description="KL(adapter || file), nats per token.")

@@ -51,6 +51,7 @@ def model_proof(*, gguf: bool) -> ModelProof:
         parity=Parity(
             turns=16,
             positions=500,
+            prompts=16,
             prompts_differ=0,
             max_logit_difference=0.05,
             rounding_floor=None if gguf else 0.05,

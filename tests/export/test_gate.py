@@ -43,7 +43,7 @@ FAULTS = [
     ("adapter.shipped", {}, ["export.adapter"]),
     ("merged.comparable", False, ["export.merged.comparable"]),
     ("merged.parity.prompts_differ", 1, ["export.merged.prompts"]),
-    ("merged.parity.turns", 0, ["export.merged.prompts"]),
+    ("merged.parity.prompts", 0, ["export.merged.prompts"]),
     ("merged.parity.max_logit_difference", 0.102, ["export.merged.logits"]),
     ("merged.parity.max_logit_difference", None, ["export.merged.logits"]),
     ("merged.parity.rounding_floor", None, ["export.merged.logits"]),
