@@ -73,7 +73,7 @@ def build(report: Report) -> Kit:
         if kit is not None:
             return kit
         _remove_leftovers(folder)
-        report(f"llama.cpp kit {PINNED.version}: fetching the source distribution (77 MB)")
+        report(f"llama.cpp kit {PINNED.version}, from its source distribution (77 MB)")
         sdist = source.fetch(folder)
         work = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=folder))
         try:
@@ -103,12 +103,30 @@ def _assemble(sdist: Path, work: Path, report: Report) -> Path:
 
 
 def _provide_wheels(tree: Path, wheels: Path, report: Report) -> dict[str, float]:
-    """Copy the wheels of a kit with the same compiled code, or compile them; return the cost."""
+    """Put the wheels into `wheels` and return what compiling them cost."""
     for manifest in cache.root().glob(f"{PINNED.version}-{cache.build_key()}-*/{cache.MANIFEST}"):
-        report("  reusing the libraries compiled before")
-        for wheel in manifest.parent.glob("wheels/*.whl"):
-            shutil.copy2(wheel, wheels)
-        return dict(json.loads(manifest.read_text(encoding="utf-8"))["build"])
+        cost = _reuse_wheels(manifest, wheels)
+        if cost is not None:
+            report("  reusing the libraries compiled before")
+            return cost
+    return _compile_wheels(tree, wheels, report)
+
+
+def _reuse_wheels(manifest: Path, wheels: Path) -> dict[str, float] | None:
+    """Copy the wheels of a kit with the same compiled code; None if they are not as built."""
+    older = json.loads(manifest.read_text(encoding="utf-8"))
+    sources = [manifest.parent / name for name in older["files"] if name.startswith("wheels/")]
+    for path in sources:
+        expected = older["files"][path.relative_to(manifest.parent).as_posix()]
+        if not path.is_file() or storage.sha256_file(path) != expected:
+            return None
+    for path in sources:
+        shutil.copy2(path, wheels)
+    return dict(older["build"])
+
+
+def _compile_wheels(tree: Path, wheels: Path, report: Report) -> dict[str, float]:
+    """Compile llama-cpp-python and build gguf, both from `tree`."""
     log = cache.root() / f"build-{PINNED.version}-{cache.build_key()}.log"
     log.unlink(missing_ok=True)
     started, cpu_before = time.monotonic(), _children_cpu_seconds()

@@ -117,7 +117,7 @@ def build_key(release: Release = PINNED) -> str:
 def parts_key() -> str:
     """Key of the factory's own files in a kit; changing one does not recompile llama.cpp."""
     folder = Path(__file__).parent
-    return storage.sha256_json([storage.sha256_file(folder / name) for name in OWN_PARTS])[:8]
+    return storage.sha256_json([(folder / name).read_text("utf-8") for name in OWN_PARTS])[:8]
 
 
 def kit_path(release: Release = PINNED) -> Path:

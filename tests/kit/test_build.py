@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from factory import storage
 from factory.kit import Kit, KitError, build, cache, find
 from factory.kit.install import check
 
@@ -82,6 +83,23 @@ def test_progress_is_the_compilers_own_count() -> None:
         read(line)
     assert len(said) == 1
     assert said[0].startswith("  compiling 12/96, ")
+
+
+def test_altered_wheels_are_not_reused(tmp_path: Path) -> None:
+    wheels = tmp_path / "older" / "wheels"
+    wheels.mkdir(parents=True)
+    (wheels / "a.whl").write_bytes(b"as built")
+    manifest = tmp_path / "older" / cache.MANIFEST
+    files = {"wheels/a.whl": storage.sha256_file(wheels / "a.whl"), "LICENSE": "0"}
+    storage.write_json(manifest, {"files": files, "build": {"cpu_seconds": 1.0}})
+    target = tmp_path / "target"
+    target.mkdir()
+    assert build._reuse_wheels(manifest, target) == {"cpu_seconds": 1.0}
+    assert (target / "a.whl").read_bytes() == b"as built"
+    (wheels / "a.whl").write_bytes(b"altered")
+    assert build._reuse_wheels(manifest, target) is None
+    (wheels / "a.whl").unlink()
+    assert build._reuse_wheels(manifest, target) is None
 
 
 @pytest.mark.slow
