@@ -218,6 +218,55 @@ class EvaluationReport(Artifact):
     metric_reason: str | None = None
 
 
+class TrainingStatus(Artifact):
+    """`.factory/training-status.json`, replaced as a whole while a training runs.
+
+    Written by the standalone script (`training/templates/training_state.py`), which cannot import
+    this: the model is what the schema is published from. Times are UTC; unknown is null.
+    """
+
+    running: bool = Field(description="As the process last said; it may have died since.")
+    phase: Literal[
+        "starting",
+        "loading_model",
+        "loading_dataset",
+        "checking_mask",
+        "training",
+        "saving_lora",
+        "saving_merged",
+        "saving_gguf",
+        "completed",
+        "failed",
+        "interrupted",
+    ]
+    step: int = Field(ge=0)
+    total_steps: int | None
+    epoch: float | None
+    total_epochs: float | None
+    progress_percent: float = Field(ge=0, le=100)
+    eta_seconds: float | None
+    loss: float | None
+    eval_loss: float | None
+    learning_rate: float | None
+    grad_norm: float | None
+    tokens_seen: int | None
+    tokens_per_second: float | None
+    memory_gb: float | None = Field(description="GiB: of the GPU, or resident memory on a CPU.")
+    peak_memory_gb: float
+    device: str | None
+    started_at: str
+    last_updated: str
+    heartbeat_at: str
+    checkpoint_at: str | None
+    completed_at: str | None
+    error: str | None
+    warnings: list[str]
+    run_id: str = Field(description="Hash of all settings: equal for runs that may go on.")
+    attempt: int = Field(ge=1)
+    pid: int
+    boot_id: str | None = Field(description="The boot on which the pid means something.")
+
+
 def load(kind: type[ArtifactT], path: Path) -> ArtifactT:
     """Read one artifact; StaleInput if it is there but is not what the factory writes."""
     try:

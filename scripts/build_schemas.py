@@ -14,6 +14,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "gate": artifacts.GateFile,
     "dataset": artifacts.DatasetReport,
     "evaluation": artifacts.EvaluationReport,
+    "training-status": artifacts.TrainingStatus,
 }
 
 

@@ -13,10 +13,13 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 HEARTBEAT_SECONDS = 2.0
 MANIFEST = "manifest.json"
+REPORTED = ("loss", "grad_norm", "learning_rate", "eval_loss", "num_tokens")
 BATCH = ("per_device_train_batch_size", "gradient_accumulation_steps")
 
 
@@ -30,16 +33,18 @@ class Status:
     Trouble with it (disk full, read-only) is told once and never stops the training.
     """
 
-    def __init__(self, files: dict, **values) -> None:
+    def __init__(self, files: dict, **values: Any) -> None:
         self.path, self.history = Path(files["status"]), Path(files["history"])
         unknown = (
             "step total_steps epoch total_epochs loss learning_rate eta_seconds checkpoint_at "
             "completed_at error grad_norm eval_loss tokens_seen tokens_per_second memory_gb device"
         )
-        self.values = dict.fromkeys(unknown.split())
+        self.values: dict[str, Any] = dict.fromkeys(unknown.split())
         self.values |= {"running": True, "phase": "starting", "progress_percent": 0.0, "step": 0}
-        self.values |= {"started_at": utc_now(), "pid": os.getpid(), "boot_id": boot_id()}
-        self.values |= {"peak_memory_gb": 0.0, "warnings": [], **values}
+        now = utc_now()
+        self.values |= {"started_at": now, "last_updated": now}
+        self.values |= {"pid": os.getpid(), "boot_id": boot_id()}
+        self.values |= {"peak_memory_gb": 0.0, "warnings": [], "last_updated": utc_now(), **values}
         self.lock, self.ended, self.silent = threading.RLock(), threading.Event(), False
         self.update()
         threading.Thread(target=self._beat, daemon=True).start()
@@ -48,7 +53,7 @@ class Status:
         while not self.ended.wait(HEARTBEAT_SECONDS):
             self.update()
 
-    def update(self, **values) -> None:
+    def update(self, **values: Any) -> None:
         """Change fields and publish."""
         now = utc_now()
         with self.lock:
@@ -56,16 +61,16 @@ class Status:
                 self.values |= {key: plain(value) for key, value in values.items()}
                 self.values["last_updated"] = now
             self.values |= {"heartbeat_at": now, **memory(self.values["peak_memory_gb"])}
-            self._guarded(self._replace, json.dumps(self.values, indent=2, allow_nan=False))
+            self._guarded(self._replace)
         if values and os.environ.get("FACTORY_EVENTS"):
             print("@factory " + json.dumps(self.values, allow_nan=False), flush=True)
 
-    def record(self, **values) -> None:
+    def record(self, **values: Any) -> None:
         """`update`, and one line for the history."""
         self.update(**values)
         keys = ("run_id", "attempt", "last_updated", "step", "epoch", "phase", "eta_seconds")
         line = {key: self.values[key] for key in keys} | {k: plain(v) for k, v in values.items()}
-        self._guarded(self._append, json.dumps(line, allow_nan=False) + "\n")
+        self._guarded(lambda: self._append(json.dumps(line, allow_nan=False) + "\n"))
 
     def warn(self, text: str) -> None:
         """Add a warning for the reader, and say it."""
@@ -80,26 +85,23 @@ class Status:
             phase=phase, running=False, error=error, completed_at=finished, eta_seconds=None
         )
 
-    def _replace(self, text: str) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(f".{self.path.name}.tmp")
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, self.path)  # a reader sees the old file or the new one
+    def _replace(self) -> None:
+        write_json(self.path, self.values)
 
     def _append(self, line: str) -> None:
         with self.history.open("a", encoding="utf-8") as file:
             file.write(line)
 
-    def _guarded(self, write, text: str) -> None:
+    def _guarded(self, write: Callable[[], None]) -> None:
         try:
-            write(text)
+            write()
         except OSError as error:
             if not self.silent:
                 print(f"warning: the status cannot be written ({error}); going on", flush=True)
             self.silent = True
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """A value as JSON can hold it: NaN and Infinity become null."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
@@ -166,15 +168,21 @@ def identity(config: dict, root: Path = Path()) -> dict:
     return {**chosen, "trainer": settings, "data": {**config["data"], **data}, "base": files}
 
 
-def seal(checkpoint: Path, run: dict, **values) -> None:
+def write_json(path: Path, value: Any) -> None:
+    """Replace `path`: a reader sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def seal(checkpoint: Path, run: dict, **values: Any) -> None:
     """Write the manifest of a finished checkpoint, last; without it the checkpoint is not valid."""
     (checkpoint / "training_args.bin").unlink(
         missing_ok=True
     )  # a pickle, with tokens in plain text
     files = {f.name: sha256(f) for f in sorted(checkpoint.iterdir()) if f.name != MANIFEST}
-    temporary = checkpoint / ".manifest.tmp"
-    temporary.write_text(json.dumps({"run": run, "files": files, **values}, indent=1))
-    os.replace(temporary, checkpoint / MANIFEST)
+    write_json(checkpoint / MANIFEST, {"run": run, "files": files, **values})
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -193,7 +201,7 @@ def fault(checkpoint: Path) -> str | None:
     return f"{damaged[0]} is not what was saved" if damaged else None
 
 
-def differences(old: dict, new: dict, name: str = "") -> list[str]:
+def differences(old: Any, new: Any, name: str = "") -> list[str]:
     """`key: old -> new` of all that differs in two nested dictionaries."""
     if not (isinstance(old, dict) and isinstance(new, dict)):
         return [f"{name}: {old!r} -> {new!r}"] if old != new else []
@@ -201,7 +209,7 @@ def differences(old: dict, new: dict, name: str = "") -> list[str]:
     return [d for k in keys for d in differences(old.get(k), new.get(k), f"{name}.{k}".strip("."))]
 
 
-def newest_valid(folder: Path, run: dict, warn) -> Path | None:
+def newest_valid(folder: Path, run: dict, warn: Callable[[str], None]) -> Path | None:
     """The checkpoint to go on from. OtherRun if it belongs to another run."""
     for checkpoint in checkpoints(folder):
         if reason := fault(checkpoint):
@@ -211,3 +219,48 @@ def newest_valid(folder: Path, run: dict, warn) -> Path | None:
             raise OtherRun(f"{checkpoint} belongs to another run: {'; '.join(changed[:5])}")
         return checkpoint
     return None
+
+
+# ------------------------------------------------------------------------------------- statistics
+
+
+def write_statistics(config: dict, trainer: Any, status: Status, extra: dict) -> None:
+    """metrics/training-stats.json: what was trained, on what, and the curve."""
+    state, args = trainer.state, trainer.args
+    keys = ("step", "epoch", *REPORTED)
+    logged = [entry for entry in state.log_history if "loss" in entry or "eval_loss" in entry]
+    curve = [{key: entry[key] for key in keys if key in entry} for entry in logged]
+    losses = [point["loss"] for point in curve if "loss" in point]
+    evaluated = [point["eval_loss"] for point in curve if "eval_loss" in point]
+    parameters = list(trainer.model.parameters())
+    seconds = extra["duration_seconds"] = round(extra["duration_seconds"], 3)
+    tokens = int(extra["mask"]["train"]["tokens"] * (state.epoch or 0))
+    batch, steps = args.per_device_train_batch_size, args.gradient_accumulation_steps
+    values = {
+        "schema_version": 1,
+        "run_id": status.values["run_id"],
+        "attempt": status.values["attempt"],
+        "initial_loss": losses[0] if losses else None,
+        "final_loss": losses[-1] if losses else None,
+        "training_loss": sum(losses) / len(losses) if losses else None,
+        "eval_loss": evaluated[-1] if evaluated else None,
+        "best_eval_loss": min(evaluated, default=None),
+        "best_step": state.best_global_step,
+        "total_steps": state.global_step,
+        "epochs": state.epoch,
+        "samples": len(trainer.train_dataset),
+        "tokens_seen": tokens,
+        "tokens_per_second": round(tokens / max(seconds, 1e-6), 1),
+        "trainable_parameters": sum(p.numel() for p in parameters if p.requires_grad),
+        "total_parameters": sum(p.numel() for p in parameters),
+        "per_device_train_batch_size": batch,
+        "gradient_accumulation_steps": steps,
+        "effective_batch_size": batch * steps * args.world_size,
+        "peak_memory_gb": status.values["peak_memory_gb"],
+        "device": str(args.device),
+        "dtype": "bfloat16" if args.bf16 else "float16" if args.fp16 else "float32",
+        "warnings": status.values["warnings"],
+        **extra,
+        "curve": curve,
+    }
+    write_json(Path(config["files"]["stats"]), values)
