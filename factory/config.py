@@ -6,6 +6,7 @@ a field marked `gate()` is a threshold: changing it re-judges a stage without ru
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -84,6 +85,20 @@ class Project(Section):
         default_factory=list,
         description="Folders outside the workspace that this configuration may read.",
     )
+    release_name: str = Field(
+        "{project}-v{version}",
+        description="Folder of a release, and start of its GGUF names; {base} is the base model.",
+    )
+
+    @field_validator("release_name")
+    @classmethod
+    def _release_name_is_usable(cls, template: str) -> str:
+        plain = re.sub(r"\{(project|base|version)\}", "", template)
+        if not re.fullmatch(r"[A-Za-z0-9._-]*", plain) or template.startswith("."):
+            raise ValueError("letters, digits, dot, dash, underscore, {project}, {base}, {version}")
+        if "{version}" not in template:
+            raise ValueError("it needs {version}: a release is never overwritten by the next one")
+        return template
 
 
 class Model(Section):

@@ -121,9 +121,17 @@ def _measured(context: Context) -> Files:
 
 
 def release_folder(context: Context) -> Path:
-    """`models/release/<name>-v<x.y.z>`."""
-    project = context.config.project
-    return context.workspace.releases / f"{slug(project.name)}-v{project.version}"
+    """`models/release/<name>`, by the template `project.release_name`."""
+    config = context.config
+    parts = {
+        "{project}": slug(config.project.name),
+        "{base}": slug(config.model.name.rstrip("/").rpartition("/")[2]),
+        "{version}": config.project.version,
+    }
+    name = config.project.release_name
+    for placeholder, value in parts.items():
+        name = name.replace(placeholder, value)
+    return context.workspace.releases / name
 
 
 def _release(context: Context) -> Files:
