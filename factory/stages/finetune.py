@@ -5,7 +5,7 @@ from __future__ import annotations
 from factory import hardware
 from factory.artifacts import Check, Decision
 from factory.context import Context
-from factory.training import evidence, launch, metadata, script
+from factory.training import evidence, launch, metadata, preflight, script
 from factory.training.gate import judge_training
 
 
@@ -13,10 +13,21 @@ def run(context: Context) -> dict[str, Decision]:
     """Train, going on from the last checkpoint of the same run if there is one."""
     machine = hardware.detect()
     plan = script.resolve(context, machine)
-    context.console.line(f"  machine: {machine.describe()}")
+    forecast = preflight.examine(context, plan, machine)
+    for line in (machine.describe(), *forecast.lines()):
+        context.console.line(f"  {line}")
+    preflight.require(context, forecast)
     decisions = launch.train(context, plan.settings)
     metadata.write(context)
     return {**plan.decisions, **decisions}
+
+
+def plan(context: Context) -> list[str]:
+    """What `run` would do: needs, decisions, the exact script and configuration."""
+    machine = hardware.detect()
+    chosen = script.resolve(context, machine)
+    forecast = preflight.examine(context, chosen, machine)
+    return preflight.plan_lines(context, chosen, forecast)
 
 
 def judge(context: Context) -> list[Check]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from factory import pipeline, storage, tensors
 from factory.context import Context
-from factory.errors import FactoryError, DataError
+from factory.errors import DataError, FactoryError
 from factory.training.gate import Evidence
 
 GGUF_MAGIC = b"GGUF"

@@ -36,6 +36,10 @@ def _finite(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def _number(value: Any) -> float | None:
+    return float(value) if _finite(value) else None
+
+
 def _loss_finite(stats: dict[str, Any]) -> Check:
     curve = stats.get("curve") or []
     numbers = [
@@ -55,15 +59,17 @@ def _loss_finite(stats: dict[str, Any]) -> Check:
 
 
 def _loss_decreased(stats: dict[str, Any], minimum: float) -> Check:
-    first, last = stats.get("initial_loss"), stats.get("final_loss")
-    known = _finite(first) and _finite(last) and first > 0
-    share = (first - last) / first if known else None
+    first, last = _number(stats.get("initial_loss")), _number(stats.get("final_loss"))
+    if first is None or last is None or first <= 0:
+        share, why = None, "the losses are unknown"
+    else:
+        share, why = (first - last) / first, f"loss {first:.4f} -> {last:.4f}"
     return Check(
         id="finetune.loss_decreased",
         value=share,
         threshold=minimum,
         passed=share is not None and share > minimum,
-        why=f"loss {first:.4f} -> {last:.4f}" if known else "the losses are unknown",
+        why=why,
     )
 
 

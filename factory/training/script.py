@@ -17,7 +17,6 @@ from factory.context import Context
 from factory.errors import ConfigError
 from factory.hardware import GIB, SMALL_MODEL, Machine
 
-
 TEMPLATES = Path(__file__).parent / "templates"
 FILES = ("train.py", "training_data.py", "training_state.py")
 GPU_ONLY_OPTIMIZERS = {
@@ -295,8 +294,8 @@ def _lora(config: Config, values: dict[str, Any]) -> dict[str, Any]:
     lora = config.lora
     targets: list[str] | str = lora.target_modules
     if isinstance(targets, list):
-        dropped = () if lora.finetune_attention_modules else ATTENTION
-        dropped += () if lora.finetune_mlp_modules else MLP
+        dropped = [] if lora.finetune_attention_modules else [*ATTENTION]
+        dropped += [] if lora.finetune_mlp_modules else [*MLP]
         targets = [name for name in targets if name not in dropped]
     elif not (lora.finetune_attention_modules and lora.finetune_mlp_modules):
         raise ConfigError(
@@ -369,7 +368,7 @@ def _trainer(context: Context, values: dict[str, Any]) -> dict[str, Any]:
 
 def reporters(config: Config) -> list[str]:
     """The experiment trackers asked for, by either of the two sections that name them."""
-    names = list(config.tracking.report_to)
+    names: list[str] = [*config.tracking.report_to]
     return names + (["wandb"] if config.wandb.enabled and "wandb" not in names else [])
 
 

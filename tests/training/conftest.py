@@ -95,7 +95,7 @@ def start_script(
     folder: Path, *arguments: str, environment: dict[str, str] | None = None
 ) -> subprocess.Popen[str]:
     """`python scripts/train.py ARGUMENTS`, as a person would type it."""
-    assert (found := kit.find()) is not None, "run: python -m factory.kit install"
+    found = kit.require()
     variables = {**os.environ, **found.environment(), "HF_HUB_OFFLINE": "1", **(environment or {})}
     return subprocess.Popen(
         [sys.executable, str(folder / "scripts" / "train.py"), *arguments],
@@ -110,7 +110,7 @@ def start_script(
 def run_script(folder: Path, *arguments: str, **options: Any) -> tuple[int, str]:
     """(exit code, output) of the script."""
     process = start_script(folder, *arguments, **options)
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=560)
     return process.returncode, output
 
 
@@ -141,18 +141,49 @@ def kit_models() -> Path:
 
 @pytest.fixture(scope="session")
 def vocabulary(kit_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
-    """A fresh tokenizer with a real vocabulary, by llama.cpp's name for it."""
+    """A fresh tokenizer: a real vocabulary by llama.cpp's name for it, or "metaspace".
+
+    llama.cpp's SentencePiece vocabularies take minutes to load here (their merges are rebuilt),
+    so that kind of tokenizer is trained on the spot, on a few words.
+    """
     from transformers import AutoTokenizer
 
     saved: dict[str, Path] = {}
 
     def load(name: str) -> Any:
         if name not in saved:
-            tokenizer = AutoTokenizer.from_pretrained(
-                kit_models, gguf_file=f"ggml-vocab-{name}.gguf"
-            )
             saved[name] = tmp_path_factory.mktemp(name)
+            if name == "metaspace":
+                tokenizer = metaspace_tokenizer()
+            else:
+                file = f"ggml-vocab-{name}.gguf"
+                tokenizer = AutoTokenizer.from_pretrained(kit_models, gguf_file=file)
             tokenizer.save_pretrained(saved[name])
         return AutoTokenizer.from_pretrained(saved[name])
 
     return load
+
+
+def metaspace_tokenizer() -> Any:
+    """A SentencePiece-like BPE: spaces are part of tokens, unknown characters become bytes."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>"))
+    bpe.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    byte_tokens = [f"<0x{number:02X}>" for number in range(256)]
+    text = (
+        "Hello user assistant model weather city Oslo name arguments degrees Once more Fine wrong"
+    )
+    trainer = trainers.BpeTrainer(vocab_size=600, special_tokens=["<unk>", "<s>", "</s>"])
+    bpe.train_from_iterator([text, text.lower()], trainer)
+    vocabulary = json.loads(bpe.to_str())
+    for token in byte_tokens:
+        vocabulary["model"]["vocab"][token] = len(vocabulary["model"]["vocab"])
+    bpe = Tokenizer.from_str(json.dumps(vocabulary))
+    bpe.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+    )

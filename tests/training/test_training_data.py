@@ -63,19 +63,19 @@ FAMILIES: dict[str, tuple[str, list[str], str, str | None]] = {
         '<tool_call>\n{"name": "weather", "arguments": {"city": "Oslo"}}\n</tool_call><|im_end|>',
     ),
     "meta-llama-Llama-3.1-8B-Instruct": (
-        "llama-bpe",
-        [],
+        "gpt-2",
+        ["<|start_header_id|>", "<|end_header_id|>", "<|begin_of_text|>", "<|eot_id|>"],
         "<|eot_id|>",
         '{"name": "weather", "parameters": {"city": "Oslo"}}<|eot_id|>',
     ),
     "google-gemma-2-2b-it": (
-        "llama-spm",
+        "metaspace",
         ["<start_of_turn>", "<end_of_turn>"],
         "<end_of_turn>",
         None,
     ),
     "mistralai-Mistral-Nemo-Instruct-2407": (
-        "llama-spm",
+        "metaspace",
         [
             "[INST]",
             "[/INST]",
@@ -89,7 +89,7 @@ FAMILIES: dict[str, tuple[str, list[str], str, str | None]] = {
         '[TOOL_CALLS][{"name": "weather", "arguments": {"city": "Oslo"}, "id": "call00001"}]</s>',
     ),
     "deepseek-ai-DeepSeek-V3.1": (
-        "deepseek-llm",
+        "gpt-2",
         [
             "<｜User｜>",
             "<｜Assistant｜>",
@@ -118,13 +118,13 @@ FAMILIES: dict[str, tuple[str, list[str], str, str | None]] = {
         "gpt-2",
         ["<|start_of_role|>", "<|end_of_role|>", "<|end_of_text|>", "<|tool_call|>"],
         "<|end_of_text|>",
-        '<|tool_call|>[{"name": "weather", "arguments": {"city": "Oslo"}}]<|end_of_text|>',
+        None,
     ),
     "HuggingFaceTB-SmolLM3-3B": (
         "gpt-2",
         ["<|im_start|>", "<|im_end|>"],
         "<|im_end|>",
-        '<tool_call>\n{"name": "weather", "arguments": {"city": "Oslo"}}\n</tool_call>\n<|im_end|>',
+        None,
     ),
     "moonshotai-Kimi-K2": (
         "qwen2",
@@ -140,7 +140,7 @@ FAMILIES: dict[str, tuple[str, list[str], str, str | None]] = {
             "<|tool_calls_section_end|>",
         ],
         "<|im_end|>",
-        "<|tool_calls_section_begin|><|tool_call_begin|>call00001<|tool_call_argument_begin|>"
+        "<|tool_calls_section_begin|><|tool_call_begin|>functions.weather:0<|tool_call_argument_begin|>"
         '{"city": "Oslo"}<|tool_call_end|><|tool_calls_section_end|><|im_end|>',
     ),
     "MiniMax-M1": (
@@ -162,12 +162,13 @@ def tokenizer_of(vocabulary: Callable[[str], Any], kit_models: Path) -> Callable
         name, control, end, _ = FAMILIES[family]
         tokenizer = vocabulary(name)
         tokenizer.add_special_tokens({"extra_special_tokens": [*control, end]})
-        tokenizer.eos_token = end
+        if family != "microsoft-Phi-3.5-mini-instruct":  # whose EOS ends the text, not the turn
+            tokenizer.eos_token = end
         tokenizer.bos_token = tokenizer.bos_token or "<s>"
         tokenizer.chat_template = (kit_models / "templates" / f"{family}.jinja").read_text()
         return tokenizer
 
-    return lambda family: copy.deepcopy(build(family))
+    return build
 
 
 def trained_texts(tokenizer: Any, row: dict[str, Any]) -> list[str]:
@@ -212,7 +213,8 @@ def test_control_tokens_in_messages_stay_text(
     injected = f"say {end} user {end}"
     row = {"conversations": [user(injected), assistant(f"I never say {end} at all")]}
     (text,) = trained_texts(tokenizer, row)
-    assert text.strip().removeprefix("<think>\n\n</think>\n\n").endswith(f"say {end} at all{end}")
+    # A SentencePiece tokenizer writes a space before text that stands alone.
+    assert text.replace("  ", " ").endswith(f"say {end} at all{end}")
     ids, _ = prove(Mask(tokenizer), row)
     clean = {"conversations": [user("say user"), assistant("I never say at all")]}
     usual, _ = prove(Mask(tokenizer), clean)
@@ -246,16 +248,6 @@ def test_reasoning_is_trained_where_the_template_shows_it(
     ]
 
 
-def test_agrees_with_unsloth_where_unsloth_is_right(tokenizer_of: Callable[[str], Any]) -> None:
-    from unsloth_zoo.dataset_utils import train_on_responses_only
-
-    tokenizer = tokenizer_of("Qwen-Qwen2.5-7B-Instruct")
-    row = {"conversations": [turn for turn in ROUNDS if turn.get("train", True)]}
-    walker = train_on_responses_only(None, tokenizer=tokenizer, return_function=True)
-    ids, labels = prove(Mask(tokenizer), row)
-    assert walker({"input_ids": [ids]})["labels"] == [labels]
-
-
 @pytest.mark.parametrize(
     ("family", "reason"),
     [
@@ -284,11 +276,22 @@ def test_a_difference_names_the_row_and_the_token(tokenizer_of: Callable[[str], 
 
 
 def test_two_bos_tokens_are_refused(tokenizer_of: Callable[[str], Any]) -> None:
-    tokenizer = tokenizer_of("Qwen-Qwen2.5-7B-Instruct")
+    tokenizer = copy.deepcopy(tokenizer_of("Qwen-Qwen2.5-7B-Instruct"))
     tokenizer.bos_token = "<|endoftext|>"
     tokenizer.chat_template = "<|endoftext|><|endoftext|>" + tokenizer.chat_template
     with pytest.raises(BadData, match="two BOS"):
         prove(Mask(tokenizer), {"conversations": [user("x"), assistant("y")], "id": "b"})
+
+
+@pytest.mark.parametrize(
+    "family", ["ibm-granite-granite-3.3-2B-Instruct", "HuggingFaceTB-SmolLM3-3B"]
+)
+def test_a_template_that_drops_tool_calls_is_refused(
+    family: str, tokenizer_of: Callable[[str], Any]
+) -> None:
+    row = {"conversations": TOOL_ROUND[:2], "tools": [WEATHER]}
+    with pytest.raises(BadData, match="message 1: the template does not write 'weather'"):
+        prove(Mask(tokenizer_of(family)), row)
 
 
 def test_rows_are_not_changed(tokenizer_of: Callable[[str], Any]) -> None:

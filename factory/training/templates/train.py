@@ -35,7 +35,17 @@ from collections import Counter
 from pathlib import Path
 
 from training_data import IGNORED, BadData, LengthGrouped, Mask, tokenize
-from training_state import MANIFEST, OtherRun, Status, identity, newest_valid, seal, utc_now
+from training_state import (
+    MANIFEST,
+    REPORTED,
+    OtherRun,
+    Status,
+    identity,
+    newest_valid,
+    seal,
+    utc_now,
+    write_statistics,
+)
 
 DONE, FAILED, BAD_DATA, NOT_FINITE, OUT_OF_MEMORY, OTHER_RUN, INTERRUPTED = (
     0,
@@ -109,12 +119,14 @@ def watcher(config: dict, status: Status, stopper: Stopper, run: dict, seconds_b
     class Watch(TrainerCallback):
         def __init__(self) -> None:
             self.losses: list[float] = []
-            self.first_step = None
+            self.first_step, self.first_tokens, self.began = 0, math.inf, began
             self.diverged = False
 
         def on_train_begin(self, args, state, control, **kwargs):
             self.first_step, stopper.training = state.global_step, True
+            self.began = time.monotonic()
             total = {"total_steps": state.max_steps, "total_epochs": state.num_train_epochs}
+            total["device"] = str(args.device)
             status.update(phase="training", step=state.global_step, **total)
 
         def on_log(self, args, state, control, logs, **kwargs):
@@ -124,8 +136,12 @@ def watcher(config: dict, status: Status, stopper: Stopper, run: dict, seconds_b
                     raise Stop(NOT_FINITE, f"{name} is {logs[name]} at step {state.global_step}")
             if not logs:
                 return
-            logs["tokens_seen"] = logs.pop("num_tokens", status.values["tokens_seen"])
-            elapsed = max(time.monotonic() - began, 1e-6)
+            elapsed = max(time.monotonic() - self.began, 1e-6)
+            if "num_tokens" in logs:
+                logs["tokens_seen"] = int(logs.pop("num_tokens"))
+                self.first_tokens = min(self.first_tokens, logs["tokens_seen"])
+                new_tokens = logs["tokens_seen"] - self.first_tokens
+                logs["tokens_per_second"] = round(new_tokens / elapsed, 1)
             pace = elapsed / max(state.global_step - self.first_step, 1)
             left = max(state.max_steps - state.global_step, 0)
             logs["progress_percent"] = round(100 * state.global_step / max(state.max_steps, 1), 1)
@@ -166,9 +182,6 @@ def watcher(config: dict, status: Status, stopper: Stopper, run: dict, seconds_b
     return Watch()
 
 
-REPORTED = ("loss", "grad_norm", "learning_rate", "eval_loss", "num_tokens")
-
-
 def require_finite(model) -> None:
     """Stop(NOT_FINITE) if a trained tensor holds NaN or infinity."""
     for name, tensor in model.named_parameters():
@@ -181,7 +194,13 @@ def build_trainer(config: dict, model, tokenizer, data: dict, watch):
     from transformers import EarlyStoppingCallback, PrinterCallback
     from trl import SFTConfig, SFTTrainer
 
-    arguments, callbacks = SFTConfig(**config["trainer"]), [watch]
+    settings = dict(config["trainer"])
+    if config["embedding_learning_rate"]:  # embed_tokens and lm_head learn at their own rate
+        from unsloth import UnslothTrainer as SFTTrainer
+        from unsloth import UnslothTrainingArguments as SFTConfig
+
+        settings["embedding_learning_rate"] = config["embedding_learning_rate"]
+    arguments, callbacks = SFTConfig(**settings), [watch]
     if config["early_stopping"]:
         callbacks.insert(0, EarlyStoppingCallback(**config["early_stopping"]))
     trainer = SFTTrainer(
@@ -255,53 +274,12 @@ def train(config: dict, status: Status, stopper: Stopper, fresh: bool, only_chec
 def restore(trainer, checkpoint: Path) -> None:
     """Take over a training that was finished, without a step."""
     from transformers import TrainerState
+    from transformers.trainer import align_special_tokens
 
+    align_special_tokens(trainer.model, trainer.processing_class)  # as train() does
     trainer.state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
     best = trainer.state.best_model_checkpoint if trainer.args.load_best_model_at_end else None
     trainer._load_from_checkpoint(best or str(checkpoint))
-
-
-def write_statistics(config: dict, trainer, status: Status, extra: dict) -> None:
-    """metrics/training-stats.json: what was trained, on what, and the curve."""
-    state, args = trainer.state, trainer.args
-    curve = [
-        {
-            "step": entry["step"],
-            "epoch": entry["epoch"],
-            **{k: entry[k] for k in REPORTED if k in entry},
-        }
-        for entry in state.log_history
-        if "loss" in entry or "eval_loss" in entry
-    ]
-    losses = [point["loss"] for point in curve if "loss" in point]
-    evaluated = [point["eval_loss"] for point in curve if "eval_loss" in point]
-    size = {"trained": 0, "all": 0}
-    for parameter in trainer.model.parameters():
-        size["all"] += parameter.numel()
-        size["trained"] += parameter.numel() if parameter.requires_grad else 0
-    extra["duration_seconds"] = round(extra["duration_seconds"], 3)
-    tokens = extra["mask"]["train"]["tokens"] * state.epoch if state.epoch else 0
-    values = {
-        "schema_version": 1, "run_id": status.values["run_id"], "attempt": status.values["attempt"],
-        "initial_loss": losses[0] if losses else None, "final_loss": losses[-1] if losses else None,
-        "training_loss": sum(losses) / len(losses) if losses else None,
-        "eval_loss": evaluated[-1] if evaluated else None, "best_eval_loss": min(evaluated, default=None),
-        "best_step": state.best_global_step, "total_steps": state.global_step, "epochs": state.epoch,
-        "samples": len(trainer.train_dataset), "tokens_seen": int(tokens),
-        "tokens_per_second": round(tokens / max(extra["duration_seconds"], 1e-6), 1),
-        "trainable_parameters": size["trained"], "total_parameters": size["all"],
-        "per_device_train_batch_size": args.per_device_train_batch_size,
-        "gradient_accumulation_steps": args.gradient_accumulation_steps,
-        "effective_batch_size": args.train_batch_size * args.gradient_accumulation_steps * args.world_size,
-        "peak_memory_gb": status.values["peak_memory_gb"], "device": str(args.device),
-        "dtype": "bfloat16" if args.bf16 else "float16" if args.fp16 else "float32",
-        "warnings": status.values["warnings"], **extra, "curve": curve,
-    }  # fmt: skip
-    path = Path(config["files"]["stats"])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
 
 
 @contextlib.contextmanager
@@ -319,13 +297,14 @@ def replacing(target: Path):
 
 
 def save(config: dict, formats: list[str], model, tokenizer, status: Status) -> None:
-    """Write the adapter, the merged 16-bit model and the GGUF files, each complete or not at all."""
+    """Write adapter, merged 16-bit model and GGUF files, each complete or not at all."""
     paths = config["save"]
     if "lora" in formats:
         status.update(phase="saving_lora")
         with replacing(Path(paths["lora"])) as folder:
             model.save_pretrained(str(folder))
             tokenizer.save_pretrained(str(folder))
+            (folder / "README.md").unlink(missing_ok=True)  # PEFT's form, not filled in
     if "merged" in formats:
         status.update(phase="saving_merged")
         with replacing(Path(paths["merged"])) as folder:

@@ -34,7 +34,9 @@ class Mask:
         self.in_text = re.compile("|".join(map(re.escape, sorted(self.control, key=len)[::-1])))
         self.openings, self.closers = self._turn_format()
         self.opening_ids = [self._ids_in_context(text) for text in self.openings]
-        self.closer_ids = [tokenizer.convert_tokens_to_ids(self.in_text.findall(text)) for text in self.closers]
+        self.closer_ids = [
+            tokenizer.convert_tokens_to_ids(self.in_text.findall(text)) for text in self.closers
+        ]
 
     def render(self, messages: list, tools: list | None = None, prompt: bool = False) -> str:
         """The conversation as the chat template writes it."""
@@ -195,6 +197,9 @@ class Mask:
             end = last_end(text, self.closers, start, limit)
             if end is None:
                 raise BadData(f"message {index}: the turn has no end-of-turn token")
+            for words in words_of(message):
+                if words not in text[start:end]:
+                    raise BadData(f"message {index}: the template does not write {words[:80]!r}")
             found.append(((start, end), message.get("train", True)))
         return found
 
@@ -210,6 +215,13 @@ class Mask:
 
 
 ASK, SAY = {"role": "user", "content": "\ue0f0"}, {"role": "assistant", "content": "\ue0f1"}
+
+
+def words_of(message: dict) -> list[str]:
+    """What has to be found in an assistant's turn: its tools' names, its text without thoughts."""
+    names = [call["function"]["name"] for call in message.get("tool_calls") or []]
+    said = (message["content"] or "").rpartition("</think>")[2].strip()
+    return [*names, said] if said else names
 
 
 def shared_prefix(one: str, other: str) -> str:
@@ -271,8 +283,8 @@ def prove(mask: Mask, row: dict) -> tuple[list[int], list[int]]:
             begin, end = offsets[position]
             verb = "would be" if other == IGNORED else "would not be"
             raise BadData(
-                f"row {row.get('id')!r}: the mask is not proven: {text[begin:end]!r} {verb} trained "
-                f"on, after {text[max(0, begin - 40) : begin]!r}"
+                f"row {row.get('id')!r}: the mask is not proven: {text[begin:end]!r} {verb} "
+                f"trained on, after {text[max(0, begin - 40) : begin]!r}"
             )
     bos = mask.tokenizer.bos_token_id
     if bos is not None and ids[:2] == [bos, bos]:
