@@ -203,8 +203,8 @@ def _results(sources: Sources) -> Iterator[str]:
     confidence = sources.context.config.evaluation.confidence
     yield from _table(["metric", *columns, f"adapter - base ({confidence:.0%} interval)"], rows)
     yield (
-        "Intervals: paired bootstrap over the test rows. llama.cpp measures no loss here; the "
-        "GGUF files are compared with the adapter token by token below."
+        "Intervals: paired bootstrap over the test rows. The loss of GGUF files is in the "
+        "token-by-token comparison below."
     )
     yield ""
 
@@ -276,7 +276,8 @@ def _file_row(proof: ModelProof) -> list[str]:
     compared = (
         f"{parity.positions} tokens: largest logit difference "
         f"{_number(parity.max_logit_difference)}, likeliest token equal "
-        f"{_number(parity.top_token_agreement)}, KL {_number(parity.mean_kl_divergence, 6)}"
+        f"{_number(parity.top_token_agreement)}, KL {_number(parity.mean_kl_divergence, 6)}, loss "
+        f"{_number(parity.loss, 4)} (adapter {_number(parity.adapter_loss, 4)})"
     )
     return [f"`{proof.path}`", f"{proof.size / 1e6:.1f} MB", same, compared]
 

@@ -46,10 +46,14 @@ class Family:
         return (FOLDER / f"{self.name}.tmpl").read_text(encoding="utf-8").rstrip("\n")
 
     def render(self, messages: Messages, tools: Tools, system: str | None) -> str:
-        """The prompt as Ollama would make it; `system` is its default for conversations."""
-        first = messages[0]["content"] if messages[0]["role"] == "system" else system
+        """The prompt as Ollama would make it; `system` is the Modelfile's.
+
+        A system message arrives twice: as `.System` and first in `.Messages`.
+        """
+        if system and messages[0]["role"] != "system":
+            messages = [_message("system", system), *messages]
         data = {
-            "System": first or "",
+            "System": messages[0]["content"] if messages[0]["role"] == "system" else "",
             "Tools": [_go_tool(tool) for tool in tools or []],
             "Messages": [_go_message(message) for message in messages],
         }

