@@ -12,7 +12,7 @@ from factory import base_model, ledger, pipeline, provenance, storage
 from factory import config as configuration
 from factory.artifacts import Check, GateFile, Waiver
 from factory.context import Context
-from factory.errors import ConfigError, GateClosed, StaleInput, did_you_mean
+from factory.errors import ConfigError, DataError, GateClosed, StaleInput, did_you_mean
 from factory.pipeline import Stage
 
 
@@ -99,9 +99,15 @@ def _plan(context: Context, stages: list[Stage]) -> list[Outcome]:
 
 
 def _details(context: Context, stage: Stage) -> list[str]:
-    """A stage's own words on what it would do, if it has any (`plan(context)`)."""
+    """A stage's own words on what it would do, if it has any (`plan(context)`).
+
+    Before the stages in front of it have run, what it reads may not be there yet.
+    """
     plan = getattr(_module(stage), "plan", None)
-    return list(plan(context)) if plan else []
+    try:
+        return list(plan(context)) if plan else []
+    except DataError as error:
+        return [f"{stage.name}: not known yet ({error.message})"]
 
 
 def _execute(context: Context, stage: Stage, reason: str, waivers: list[Waive]) -> Outcome:

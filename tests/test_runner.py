@@ -11,9 +11,10 @@ import pytest
 from factory import config, ledger, pipeline, runner
 from factory.console import Console
 from factory.context import Context
-from factory.errors import ConfigError, GateClosed, StaleInput, WorkspaceLocked
+from factory.errors import ConfigError, DataError, GateClosed, StaleInput, WorkspaceLocked
 from factory.runner import Waive
 from factory.workspace import Workspace
+from tests import toy_second
 from tests.toy_stages import FIRST, SECOND
 
 ALL = ["format", "baseline"]
@@ -165,6 +166,16 @@ def test_a_waiver_for_no_known_check_is_an_error(make: Make) -> None:
 def test_dry_run_writes_nothing(make: Make) -> None:
     assert go(make(), dry_run=True) == ["would run", "would run"]
     assert not (make().workspace.root / "first.txt").exists()
+
+
+def test_dry_run_works_before_there_is_anything_to_plan_on(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plan(context: Context) -> list[str]:
+        raise DataError("no such file")
+
+    monkeypatch.setattr(toy_second, "plan", plan, raising=False)
+    assert go(make(), dry_run=True) == ["would run", "would run"]
 
 
 def test_two_runs_exclude_each_other(make: Make) -> None:

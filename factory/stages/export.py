@@ -7,7 +7,6 @@ from pathlib import Path
 from factory import artifacts, pipeline, storage
 from factory.artifacts import Check, Decision, EvaluationReport
 from factory.context import Context
-from factory.errors import DataError
 from factory.export import gate, hub, leaks, metadata, model_card, modelfile, release, verification
 from factory.export.release import Plan
 from factory.export.report import ReleaseReport
@@ -17,11 +16,8 @@ VERIFICATION = "verification.json"
 
 
 def plan(context: Context) -> list[str]:
-    """What a dry run says about this stage; also before there is anything to release."""
-    try:
-        shipped = _what_ships(context)
-    except DataError:
-        return ["export: what it copies is not made yet"]
+    """What a dry run says about this stage."""
+    shipped = _what_ships(context)
     folder = context.workspace.relative(pipeline.release_folder(context))
     return [f"copies {len(shipped.copies)} files, {shipped.size / 1e6:.1f} MB, into {folder}"]
 
