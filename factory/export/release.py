@@ -89,13 +89,27 @@ def _gigabytes(size: int) -> str:
 def building(folder: Path) -> Iterator[Path]:
     """Yield a hidden folder beside `folder` to fill; it is gone afterwards unless swapped in."""
     work = folder.with_name(f".{folder.name}.building")
-    # The workspace lock is held: a folder of that name is what a killed run left.
+    # The workspace lock is held: whatever is there already is what a killed run left.
     shutil.rmtree(work, ignore_errors=True)
+    _restore(folder)
     work.mkdir(parents=True)
     try:
         yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _retired(folder: Path) -> Path:
+    """Where a release waits while its successor moves in."""
+    return folder.with_name(f".{folder.name}.replaced")
+
+
+def _restore(folder: Path) -> None:
+    """Undo a swap that was killed half-way: the old release comes back, or goes at last."""
+    retired = _retired(folder)
+    if retired.exists() and not folder.exists():
+        os.replace(retired, folder)
+    shutil.rmtree(retired, ignore_errors=True)
 
 
 def copy(plan: Plan, work: Path) -> dict[str, str]:
@@ -144,8 +158,7 @@ def swap_in(work: Path, folder: Path) -> str:
     if is_intact(folder):
         if _read(folder / CHECKSUMS) == _read(work / CHECKSUMS):
             return "the same content as before"
-        retired = folder.with_name(f".{folder.name}.replaced")
-        shutil.rmtree(retired, ignore_errors=True)
+        retired = _retired(folder)
         os.replace(folder, retired)
         os.replace(work, folder)
         shutil.rmtree(retired)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -192,6 +193,28 @@ def test_what_a_killed_export_left_is_swept_away(trained: dict[str, Path], tmp_p
     (leftover / "old.gguf").write_bytes(b"half a file")
     exported(trained, folder)
     assert "gguf/old.gguf" not in tree(folder)
+
+
+def test_a_release_that_a_killed_export_had_moved_away_comes_back(
+    trained: dict[str, Path], tmp_path: Path
+) -> None:
+    folder, retired = tmp_path / "release", tmp_path / ".release.replaced"
+    exported(trained, folder)
+    folder.rename(retired)
+    with pytest.raises(RuntimeError, match="stop"), release.building(folder):
+        raise RuntimeError("stop")
+    assert release.is_intact(folder) and not retired.exists()
+
+
+def test_a_release_that_a_killed_export_had_replaced_goes_at_last(
+    trained: dict[str, Path], tmp_path: Path
+) -> None:
+    folder, retired = tmp_path / "release", tmp_path / ".release.replaced"
+    exported(trained, folder)
+    shutil.copytree(folder, retired)
+    trained["gguf"].write_bytes(b"GGUF v2")
+    exported(trained, folder)
+    assert (folder / "gguf" / "demo.gguf").read_bytes() == b"GGUF v2" and not retired.exists()
 
 
 def test_a_full_disk_is_found_before_anything_is_copied(tmp_path: Path) -> None:
