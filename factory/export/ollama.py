@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,7 @@ class Probe:
 
     name: str
     messages: Messages
-    tools: Tools = field(default=None)
+    tools: Tools = None
 
 
 def _message(role: str, content: str) -> dict[str, Any]:
