@@ -277,6 +277,15 @@ class Dataset(Section):
         16 * 1024 * 1024, ge=1024, description="A longer line is rejected unread."
     )
 
+    @field_validator("split_ratios")
+    @classmethod
+    def _ratios_are_shares(cls, ratios: tuple[float, float, float]) -> tuple[float, float, float]:
+        if min(ratios) < 0 or ratios[0] == 0:
+            raise ValueError("a share is not negative, and train has one")
+        if abs(sum(ratios) - 1) > 1e-6:
+            raise ValueError(f"train, validation and test add up to 1, not {sum(ratios):g}")
+        return ratios
+
     @field_validator("prompt_template")
     @classmethod
     def _template_is_complete(cls, template: str) -> str:

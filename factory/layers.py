@@ -21,6 +21,7 @@ from factory.artifacts import Decision
 from factory.config import FIELDS_HINT, Config, Section, explain
 from factory.errors import ConfigError, did_you_mean
 from factory.presets import Catalog
+from factory.training import contradictions
 from factory.workspace import CONFIG_NAME
 
 Values = dict[str, Any]
@@ -138,10 +139,11 @@ def _resolve(
     layers = [*below, workspace, Layer(COMMAND_LINE, "the command line", asked)]
     merged = _merge(layer.values for layer in layers)
     layers += _overrides(merged, overrides)
-    config = _validate(merged, layers)
-    if not chosen:
-        return Resolved(config, layers)
-    return _hold_to_limits(config, merged, layers, catalog, chosen)
+    resolved = Resolved(_validate(merged, layers), layers)
+    if chosen:
+        resolved = _hold_to_limits(resolved.config, merged, layers, catalog, chosen)
+    contradictions.refuse(resolved.config)
+    return resolved
 
 
 def _preset_layers(catalog: Catalog, chosen: Any, where: str) -> list[Layer]:

@@ -143,3 +143,16 @@ def test_the_schema_describes_every_section() -> None:
         field.alias or name for name, field in config.Config.model_fields.items()
     }
     assert schema["additionalProperties"] is False
+
+
+@pytest.mark.parametrize(
+    ("ratios", "message"),
+    [
+        ([0.5, 0.1, 0.1], "add up to 1, not 0.7"),
+        ([1.2, -0.1, -0.1], "not negative"),
+        ([0, 0.5, 0.5], "train has one"),
+    ],
+)
+def test_split_ratios_are_shares(ratios: list[float], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        config.validate({"dataset": {"split_ratios": ratios}})

@@ -30,6 +30,7 @@ def add_parser(commands: Any, shared: argparse.ArgumentParser) -> None:
 def _release(options: argparse.Namespace) -> int:
     from factory import layers, pipeline, runner, version
     from factory.context import Context
+    from factory.export import hub
     from factory.workspace import Workspace
 
     workspace = Workspace(invocation.root(options))
@@ -43,6 +44,7 @@ def _release(options: argparse.Namespace) -> int:
     context = Context(
         workspace, resolved.config, invocation.console(options), decisions=resolved.decisions
     )
+    hub.require_usable(resolved.config.save)
     outcomes = runner.run(context, ["export"], waivers=[], dry_run=options.dry_run)
     if options.bump and not options.dry_run:
         # Last: a release that was refused leaves the version as it was.

@@ -16,6 +16,7 @@ from factory.config import Config
 from factory.context import Context
 from factory.errors import ConfigError
 from factory.hardware import GIB, SMALL_MODEL, Machine
+from factory.training import contradictions
 
 TEMPLATES = Path(__file__).parent / "templates"
 FILES = ("train.py", "training_data.py", "training_state.py")
@@ -109,10 +110,10 @@ def write(context: Context, settings: dict[str, Any]) -> None:
 
 def refuse_unusable(config: Config, machine: Machine) -> None:
     """ConfigError for options that contradict each other or that this machine cannot honour."""
-    model, lora, training = config.model, config.lora, config.training
+    contradictions.refuse(config)
+    model, training = config.model, config.training
     on_cpu = machine.accelerator is None
     refusals = [
-        (training.fp16 and training.bf16, "training.fp16", "fp16 and bf16 exclude each other"),
         (on_cpu and training.fp16, "training.fp16", "a CPU trains in float32 or bfloat16"),
         (
             on_cpu and training.bf16 and not machine.cpu_bf16,
@@ -122,19 +123,9 @@ def refuse_unusable(config: Config, machine: Machine) -> None:
         (on_cpu and model.dtype == "float16", "model.dtype", "a CPU emulates float16"),
         (on_cpu and model.load_in_4bit, "model.load_in_4bit", "4-bit (nf4) needs a GPU here"),
         (
-            model.load_in_4bit and model.full_finetuning,
-            "model.load_in_4bit",
-            "full fine-tuning trains the weights themselves, which 4-bit freezes",
-        ),
-        (
             on_cpu and training.packing,
             "training.packing",
             "packing needs FlashAttention to keep rows apart, which a CPU has not",
-        ),
-        (
-            training.packing and training.group_by_length,
-            "training.packing",
-            "packed rows have one length: set training.group_by_length to false",
         ),
         (
             on_cpu and training.optim == "lion_8bit",
@@ -145,43 +136,6 @@ def refuse_unusable(config: Config, machine: Machine) -> None:
             on_cpu and model.attn_implementation == "flash_attention_2",
             "model.attn_implementation",
             "FlashAttention needs a GPU",
-        ),
-        (
-            lora.finetune_vision_layers,
-            "lora.finetune_vision_layers",
-            "only text is trained here",
-        ),
-        (
-            not lora.finetune_language_layers,
-            "lora.finetune_language_layers",
-            "without language layers nothing is left to train",
-        ),
-        (
-            model.full_finetuning and lora.modules_to_save,
-            "lora.modules_to_save",
-            "full fine-tuning trains every module already",
-        ),
-        (
-            training.early_stopping_patience is not None and training.eval_steps == 0,
-            "training.early_stopping_patience",
-            "early stopping needs evaluations: training.eval_steps is 0",
-        ),
-        (
-            training.load_best_model_at_end and training.eval_steps == 0,
-            "training.load_best_model_at_end",
-            "the best checkpoint needs evaluations: training.eval_steps is 0",
-        ),
-        (
-            _needs_best(config)
-            and bool(training.eval_steps)
-            and training.save_steps % (training.eval_steps or 1) != 0,
-            "training.save_steps",
-            "must be a multiple of training.eval_steps to keep the best checkpoint",
-        ),
-        (
-            training.embedding_learning_rate is not None and not lora.modules_to_save,
-            "training.embedding_learning_rate",
-            "no embedding is trained: add embed_tokens or lm_head to lora.modules_to_save",
         ),
     ]
     for refused, field, reason in refusals:

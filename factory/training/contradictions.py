@@ -1,0 +1,85 @@
+"""Options of one configuration that exclude each other, on whatever machine."""
+
+from __future__ import annotations
+
+from factory.config import Config
+from factory.errors import ConfigError
+
+
+def refuse(config: Config) -> None:
+    """Raise ConfigError for the first contradiction, naming the field and the reason."""
+    for refused, field, reason in (*_formats(config), *_adapter(config), *_evaluations(config)):
+        if refused:
+            raise ConfigError(reason, where=field)
+
+
+Refusal = tuple[object, str, str]
+
+
+def _formats(config: Config) -> list[Refusal]:
+    model, training = config.model, config.training
+    return [
+        (
+            training.fp16 and training.bf16,
+            "training.fp16",
+            "fp16 and bf16 exclude each other",
+        ),
+        (
+            model.load_in_4bit and model.full_finetuning,
+            "model.load_in_4bit",
+            "full fine-tuning trains the weights themselves, which 4-bit freezes",
+        ),
+        (
+            training.packing and training.group_by_length,
+            "training.packing",
+            "packed rows have one length: set training.group_by_length to false",
+        ),
+    ]
+
+
+def _adapter(config: Config) -> list[Refusal]:
+    model, lora, training = config.model, config.lora, config.training
+    return [
+        (
+            lora.finetune_vision_layers,
+            "lora.finetune_vision_layers",
+            "only text is trained here",
+        ),
+        (
+            not lora.finetune_language_layers,
+            "lora.finetune_language_layers",
+            "without language layers nothing is left to train",
+        ),
+        (
+            model.full_finetuning and lora.modules_to_save,
+            "lora.modules_to_save",
+            "full fine-tuning trains every module already",
+        ),
+        (
+            training.embedding_learning_rate is not None and not lora.modules_to_save,
+            "training.embedding_learning_rate",
+            "no embedding is trained: add embed_tokens or lm_head to lora.modules_to_save",
+        ),
+    ]
+
+
+def _evaluations(config: Config) -> list[Refusal]:
+    training = config.training
+    needs_best = training.load_best_model_at_end or training.early_stopping_patience is not None
+    return [
+        (
+            training.early_stopping_patience is not None and training.eval_steps == 0,
+            "training.early_stopping_patience",
+            "early stopping needs evaluations: training.eval_steps is 0",
+        ),
+        (
+            training.load_best_model_at_end and training.eval_steps == 0,
+            "training.load_best_model_at_end",
+            "the best checkpoint needs evaluations: training.eval_steps is 0",
+        ),
+        (
+            needs_best and training.eval_steps and training.save_steps % training.eval_steps,
+            "training.save_steps",
+            "must be a multiple of training.eval_steps to keep the best checkpoint",
+        ),
+    ]
