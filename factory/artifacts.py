@@ -151,6 +151,7 @@ class DatasetReport(Artifact):
     leakage: dict[str, int] = Field(description="Kind of leak -> rows found in two splits.")
     schema_checked: int = Field(description="Written rows that were read back and validated.")
     schema_violations: int
+    contaminated: int = Field(0, description="Kept rows that repeat a benchmark.")
     findings: dict[str, int] = Field(default_factory=dict)
     warnings: list[str] = Field(default_factory=list)
 

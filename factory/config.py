@@ -265,6 +265,21 @@ class Dataset(Section):
     validation_path: str = Field("data/splits/val.jsonl", description="The validation split.")
     test_path: str = Field("data/splits/test.jsonl", description="The test split.")
     chat_template: str | None = Field(None, description="null: the model's own template.")
+    near_duplicates: Literal["off", "together", "drop"] = Field(
+        "off", description="Rows of almost the same words: keep in one split, or drop the later."
+    )
+    near_duplicate_threshold: float = Field(
+        0.7, gt=0, le=1, description="Jaccard similarity of word 3-grams."
+    )
+    decontaminate: list[str] = Field(
+        default_factory=list, description="Benchmark files that no row may repeat."
+    )
+    contamination: Literal["drop", "report"] = Field(
+        "drop", description="A row that repeats a benchmark: leave it out, or close the gate."
+    )
+    excess_length: Literal["drop", "error"] = Field(
+        "drop", description="A row longer than model.max_seq_length: leave it out, or stop."
+    )
     num_proc: int | None = Field(None, ge=1, description="null: as many as the cores.")
     split_ratios: tuple[float, float, float] = Field(
         (0.8, 0.1, 0.1), description="Train, validation, test, where rows do not say it themselves."

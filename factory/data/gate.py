@@ -15,6 +15,7 @@ def judge_dataset(report: DatasetReport, config: Config) -> list[Check]:
         _recommended_samples(report, config.dataset.recommended_samples),
         _splits(report),
         _leakage(report),
+        _contamination(report),
         _rejected_share(report, config.dataset.max_rejected_share),
     ]
 
@@ -95,6 +96,16 @@ def _leakage(report: DatasetReport) -> Check:
         threshold=0,
         passed=bool(report.leakage) and found == 0,
         why=f"rows that are in an earlier split, too: {kinds}" if kinds else "no row in two splits",
+    )
+
+
+def _contamination(report: DatasetReport) -> Check:
+    return Check(
+        id="format.contamination",
+        value=report.contaminated,
+        threshold=0,
+        passed=report.contaminated == 0,
+        why=f"{report.contaminated} kept rows repeat a row of dataset.decontaminate",
     )
 
 

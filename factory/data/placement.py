@@ -9,8 +9,8 @@ import numpy as np
 
 from factory.artifacts import Decision
 from factory.data.canonical import NO_SPLIT, SPLITS
-from factory.data.rows import KEPT, Rows
-from factory.data.split import assign, clusters, leaks
+from factory.data.rows import KEPT, Rows, Values
+from factory.data.split import assign, clusters, join, leaks, settled
 from factory.data.spool import SourceProfile
 
 TRAIN = 0
@@ -28,6 +28,10 @@ def place(rows: Rows, ratios: Sequence[float], seed: int) -> Placement:
     kept = np.flatnonzero(rows.fate == KEPT)
     asked = rows.asked()[kept]
     roots = clusters(len(kept), (rows.index.column(name)[kept] for name in ("user", "group")))
+    near = _among(kept, rows.near)
+    for pair in zip(*near, strict=True):
+        join(roots, *pair)
+    roots = settled(roots)
     names = rows.index.column("content")[kept]
     strata = _strata(rows.profiles)[rows.index.column("profile")[kept]]
     if np.all(asked == NO_SPLIT):
@@ -48,7 +52,15 @@ def place(rows: Rows, ratios: Sequence[float], seed: int) -> Placement:
         kind: len(leaks(rows.index.column(column)[kept], splits))
         for kind, column in (("content", "content"), ("user_text", "user"), ("group", "group"))
     }
+    leakage["near_duplicate"] = int(np.count_nonzero(splits[near[0]] != splits[near[1]]))
     return Placement(leakage, decision)
+
+
+def _among(kept: np.ndarray, near: Values) -> tuple[list[int], list[int]]:
+    """Pairs of near duplicates that are both kept, by their positions in `kept`."""
+    both = np.isin(near.rows, kept) & np.isin(near.values, kept)
+    first, second = (np.searchsorted(kept, side[both]).tolist() for side in near)
+    return first, second
 
 
 def _strata(profiles: Sequence[SourceProfile]) -> np.ndarray:

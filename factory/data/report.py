@@ -49,6 +49,7 @@ def build(
         leakage=leakage,
         schema_checked=schema[0],
         schema_violations=schema[1],
+        contaminated=int(np.count_nonzero(rows.fate[rows.contamination.rows] >= 0)),
         findings=_sum((Counter(p.profile.findings) for p in rows.profiles), counts.sum(axis=0)),
     )
 

@@ -10,11 +10,18 @@ import numpy as np
 
 from factory.data.canonical import NO_SPLIT
 from factory.data.index import Index
+from factory.data.sources import SourceFile
 from factory.data.spool import SourceProfile
 
 # The fate of a row: its split number, or why it is left out.
-KEPT, DUPLICATE, TOO_LONG, UNRENDERABLE = 0, -1, -2, -3
-DROPS = {DUPLICATE: "duplicate", TOO_LONG: "too_long", UNRENDERABLE: "template_refuses"}
+KEPT, DUPLICATE, TOO_LONG, UNRENDERABLE, NEAR_DUPLICATE, CONTAMINATED = 0, -1, -2, -3, -4, -5
+DROPS = {
+    DUPLICATE: "duplicate",
+    NEAR_DUPLICATE: "near_duplicate",
+    CONTAMINATED: "contaminated",
+    TOO_LONG: "too_long",
+    UNRENDERABLE: "template_refuses",
+}
 
 
 class Values(NamedTuple):
@@ -38,16 +45,20 @@ def _none() -> Values:
 class Rows:
     """All rows of a run. Only `fate` holds a byte for each; the rest is read when it is needed.
 
-    file_splits: the split that each source's name promises, NO_SPLIT without one
+    files:       the sources, by the number that profiles give
     twins:       for each duplicate, the earlier row that it repeats
+    near:        for each near duplicate, the earlier row that it resembles most
+    contamination: for each row that repeats a benchmark, the number of its file
     tokens:      the lengths that were counted
     """
 
     index: Index
     profiles: Sequence[SourceProfile]
-    file_splits: Sequence[int]
+    files: Sequence[SourceFile]
     fate: np.ndarray = field(init=False)
     twins: Values = field(default_factory=_none)
+    near: Values = field(default_factory=_none)
+    contamination: Values = field(default_factory=_none)
     tokens: Values = field(default_factory=_none)
 
     def __post_init__(self) -> None:
@@ -56,7 +67,7 @@ class Rows:
     def asked(self) -> np.ndarray:
         """The split that each row or its file names, NO_SPLIT where neither does."""
         by_profile = [
-            self.file_splits[p.source] if p.profile.split == NO_SPLIT else p.profile.split
+            self.files[p.source].split if p.profile.split == NO_SPLIT else p.profile.split
             for p in self.profiles
         ]
         return np.array(by_profile, dtype=np.int8)[self.index.column("profile")]

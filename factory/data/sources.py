@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import NamedTuple
 
 from factory import storage
 from factory.data.canonical import NO_SPLIT, SPLIT_NAMES
-from factory.data.containers import SUFFIXES
+from factory.data.containers import SUFFIXES, reader_of
 from factory.errors import DataError
 
 
@@ -37,6 +38,12 @@ def find(
 
 
 def _files(path: Path, source: str) -> list[Path]:
+    if any(mark in source for mark in "*?[") and not path.exists():
+        found = sorted(glob.glob(str(path), recursive=True))
+        files = [Path(name) for name in found if is_readable(Path(name))]
+        if not files:
+            raise DataError("no readable file matches", where=source, hint="check dataset.sources")
+        return files
     if path.is_dir():
         files = [file for file in storage.list_files(path) if is_readable(file)]
         if not files:
@@ -57,7 +64,7 @@ def _files(path: Path, source: str) -> list[Path]:
 
 def is_readable(path: Path) -> bool:
     """Whether the suffix of `path` is one that a container reader knows."""
-    return path.suffix.lower() in SUFFIXES
+    return reader_of(path) is not None
 
 
 def split_of(path: Path) -> int:

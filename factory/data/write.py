@@ -13,7 +13,6 @@ import orjson
 from factory import storage
 from factory.data.lines import Batch
 from factory.data.rows import DROPS, KEPT, Rows
-from factory.data.sources import SourceFile
 
 
 class Run(NamedTuple):
@@ -54,22 +53,30 @@ def _runs(fate: np.ndarray, ends: np.ndarray) -> Iterator[Run]:
         start = stop
 
 
-def write_drops(output: BinaryIO, rows: Rows, files: Sequence[SourceFile]) -> None:
+def write_drops(output: BinaryIO, rows: Rows, benchmarks: Sequence[str]) -> None:
     """Write why each row was left out that was fit to be used: file, line, reason, detail."""
 
     profile, line = (rows.index.column(name) for name in ("profile", "line"))
 
     def place(row: int) -> tuple[str, int]:
-        return files[rows.profiles[profile[row]].source].name, int(line[row])
+        return rows.files[rows.profiles[profile[row]].source].name, int(line[row])
 
     for row in np.flatnonzero(rows.fate < KEPT).tolist():
         name, number = place(row)
-        twin, tokens = rows.twins.of(row), rows.tokens.of(row)
-        detail = f"{tokens} tokens" if twin is None else "same as {}:{}".format(*place(twin))
         reason = DROPS[int(rows.fate[row])]
+        original = rows.twins.of(row) if reason == "duplicate" else rows.near.of(row)
+        if reason in ("duplicate", "near_duplicate") and original is not None:
+            detail = "{} {}:{}".format(_LIKE[reason], *place(original))
+        elif reason == "contaminated":
+            detail = f"repeats {benchmarks[rows.contamination.of(row) or 0]}"
+        else:
+            detail = f"{rows.tokens.of(row)} tokens"
         storage.write_jsonl(
             output, {"file": name, "line": number, "reason": reason, "detail": detail}
         )
+
+
+_LIKE = {"duplicate": "same as", "near_duplicate": "almost the same as"}
 
 
 def _renamed(batch: Batch, repeated: np.ndarray) -> Batch:

@@ -10,11 +10,22 @@ from factory import artifacts, base_model, chat_template, storage
 from factory.artifacts import Check, DatasetReport, Decision
 from factory.context import Context
 from factory.data import dedup, gate, placement, report, schema, sources, tokens, work
+from factory.data.contamination import Benchmarks
 from factory.data.ingest import ingest
-from factory.data.rows import DUPLICATE, KEPT, TOO_LONG, UNRENDERABLE, Rows
+from factory.data.near import near_duplicates
+from factory.data.rows import (
+    CONTAMINATED,
+    DUPLICATE,
+    KEPT,
+    NEAR_DUPLICATE,
+    TOO_LONG,
+    UNRENDERABLE,
+    Rows,
+)
 from factory.data.sources import SourceFile
 from factory.data.spool import Spool
 from factory.data.write import write_drops, write_splits
+from factory.errors import DataError
 
 SAMPLE_ROWS = 5000
 
@@ -33,13 +44,15 @@ def run(context: Context) -> dict[str, Decision]:
     ):
         with context.console.bar("reading", total=len(files)) as bar:
             found = ingest(files, context.config.dataset, spool, rejects, workers.value, bar)
-        rows = Rows(spool.index, spool.profiles(), [file.split for file in files])
+        rows = Rows(spool.index, spool.profiles(), files)
         _drop_duplicates(spool, rows)
+        _drop_near_duplicates(context, spool, rows)
+        _drop_contaminated(context, spool, rows)
         _measure(context, spool, rows)
         placed = placement.place(
             rows, context.config.dataset.split_ratios, context.config.dataset.seed
         )
-        write_drops(rejects, rows, files)
+        write_drops(rejects, rows, context.config.dataset.decontaminate)
         repeated = dedup.repeated(spool.index.column("id"), rows.fate >= KEPT)
         write_splits(spool.lines(), rows.fate, repeated, paths)
         summary = report.build(
@@ -74,6 +87,35 @@ def _drop_duplicates(spool: Spool, rows: Rows) -> None:
     rows.drop(rows.twins.rows, DUPLICATE)
 
 
+def _drop_near_duplicates(context: Context, spool: Spool, rows: Rows) -> None:
+    """Find rows of almost the same words; drop them, or note them for the split to keep together.
+
+    A row that is predefined for another split than its twin is not dropped: that is a leak.
+    """
+    settings = context.config.dataset
+    if settings.near_duplicates == "off":
+        return
+    kept = np.flatnonzero(rows.fate == KEPT)
+    numbered = zip(kept.tolist(), spool.pick(kept), strict=True)
+    rows.near = near_duplicates(numbered, settings.near_duplicate_threshold)
+    if settings.near_duplicates == "drop":
+        asked = rows.asked()
+        rows.drop(rows.near.rows[asked[rows.near.rows] == asked[rows.near.values]], NEAR_DUPLICATE)
+
+
+def _drop_contaminated(context: Context, spool: Spool, rows: Rows) -> None:
+    """Find rows that repeat a benchmark; leave them out, or let the gate report them."""
+    settings = context.config.dataset
+    if not settings.decontaminate:
+        return
+    paths = [context.resolve(p, field="dataset.decontaminate") for p in settings.decontaminate]
+    benchmarks = Benchmarks.read(paths, settings.max_line_bytes)
+    kept = np.flatnonzero(rows.fate == KEPT)
+    rows.contamination = benchmarks.repeated_by(zip(kept.tolist(), spool.pick(kept), strict=True))
+    if settings.contamination == "drop":
+        rows.drop(rows.contamination.rows, CONTAMINATED)
+
+
 def _measure(context: Context, spool: Spool, rows: Rows) -> None:
     """Count tokens where they matter; rows that are too long or unrenderable meet their fate."""
     wanted = rows.fate == KEPT
@@ -95,8 +137,21 @@ def _measure(context: Context, spool: Spool, rows: Rows) -> None:
             on_progress=lambda done, total: bar.update(done, total=total),
         )
     counted, lengths = rows.tokens
-    rows.drop(counted[lengths > context.config.model.max_seq_length], TOO_LONG)
+    too_long = counted[lengths > context.config.model.max_seq_length]
+    if len(too_long) and context.config.dataset.excess_length == "error":
+        raise DataError(
+            f"{len(too_long)} rows are longer than {context.config.model.max_seq_length} tokens",
+            where=_place(rows, int(too_long[0])),
+            hint='raise model.max_seq_length, or set dataset.excess_length to "drop"',
+        )
+    rows.drop(too_long, TOO_LONG)
     rows.drop(counted[lengths == tokens.UNRENDERABLE], UNRENDERABLE)
+
+
+def _place(rows: Rows, row: int) -> str:
+    """File and line of one row."""
+    source = rows.profiles[int(rows.index.column("profile")[row])].source
+    return f"{rows.files[source].name}:{rows.index.column('line')[row]}"
 
 
 def _sample(wanted: np.ndarray, seed: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -137,3 +138,84 @@ def test_any_array_is_read_in_any_steps(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_array, "READ_BYTES", step + 8)
         assert [value for _, value in rows(path)] == values
+
+
+LINES = b'{"n":1}\nnope\n{"n":3}\n'
+
+
+def compressed(kind: str, data: bytes) -> bytes:
+    if kind == "gz":
+        return gzip.compress(data)
+    data_: bytes = pytest.importorskip("zstandard").compress(data)
+    return data_
+
+
+@pytest.mark.parametrize("kind", ["gz", "zst"])
+def test_compressed_files_hold_the_same_rows(tmp_path: Path, kind: str) -> None:
+    plain = rows(write(tmp_path, "a.jsonl", LINES))
+    assert rows(write(tmp_path, f"a.jsonl.{kind}", compressed(kind, LINES))) == plain
+    array = write(tmp_path, f"a.json.{kind}", compressed(kind, b'[{"n":1}]'))
+    assert rows(array) == [(1, {"n": 1})]
+
+
+@pytest.mark.parametrize("kind", ["gz", "zst"])
+@pytest.mark.parametrize("over_cap", [False, True])
+def test_long_line_in_a_compressed_file(tmp_path: Path, kind: str, over_cap: bool) -> None:
+    long = b'{"a":"' + b"x" * 500 + b'"}'
+    data = b'{"n":1}\n' + long + b'\n{"n":3}\n'
+    path = write(tmp_path, f"a.jsonl.{kind}", compressed(kind, data))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jsonl, "BLOCK_BYTES", 64)
+        found = rows(path, cap=100 if over_cap else 1000)
+    middle = "line_too_long" if over_cap else {"a": "x" * 500}
+    assert found == [(1, {"n": 1}), (2, middle), (3, {"n": 3})]
+
+
+def test_damaged_archive_is_an_error_that_names_it(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.jsonl.gz", gzip.compress(LINES * 100)[:-20])
+    with pytest.raises(DataError, match="damaged"):
+        rows(path)
+
+
+def test_separated_values(tmp_path: Path) -> None:
+    data = b'question,answer,note\n"a, b","1\n2",\nshort\nc,d,e\n'
+    assert rows(write(tmp_path, "a.csv", data)) == [
+        (1, {"question": "a, b", "answer": "1\n2"}),
+        (2, "wrong_format"),
+        (3, {"question": "c", "answer": "d", "note": "e"}),
+    ]
+    assert rows(write(tmp_path, "a.tsv", b"q\ta\n1\t2\n")) == [(1, {"q": "1", "a": "2"})]
+
+
+def test_text_lines(tmp_path: Path) -> None:
+    data = b"one\r\n" + b"x" * 2000 + b"\n\xff\nfour"
+    assert rows(write(tmp_path, "a.txt", data), cap=1024) == [
+        (1, {"text": "one"}),
+        (2, "line_too_long"),
+        (3, "invalid_utf8"),
+        (4, {"text": "four"}),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+def test_columnar_files_keep_nested_values(tmp_path: Path, kind: str) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    values = [{"messages": [{"role": "user", "content": "Hi"}], "id": n} for n in range(600)]
+    values[0]["extra"] = "x"
+    table = arrow.Table.from_pylist(values)
+    path = tmp_path / f"a.{kind}"
+    if kind == "parquet":
+        parquet.write_table(table, path)
+    else:
+        with arrow.ipc.new_stream(path, table.schema) as writer:
+            writer.write_table(table)
+    assert rows(path) == list(enumerate(values, start=1))
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+def test_damaged_columnar_file_is_an_error(tmp_path: Path, kind: str) -> None:
+    pytest.importorskip("pyarrow")
+    with pytest.raises(DataError, match="damaged"):
+        rows(write(tmp_path, f"a.{kind}", b"nothing of the kind"))

@@ -251,3 +251,82 @@ def test_parallel_calls_stay_in_one_turn() -> None:
         ]
     }
     assert [c["function"]["arguments"]["at"] for c in turns(row)[1]["tool_calls"]] == [1, 2]
+
+
+MORE = {
+    "Anthropic tool use": (
+        {
+            "system": "Be brief",
+            "messages": [
+                {"role": "user", "content": "Hi"},
+                {
+                    "role": "assistant",
+                    "content": [
+                        {"type": "thinking", "thinking": "Hm."},
+                        {"type": "text", "text": "One moment."},
+                        {
+                            "type": "tool_use",
+                            "id": "t1",
+                            "name": "look",
+                            "input": {"at": "$7E0010"},
+                        },
+                    ],
+                },
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "tool_result", "tool_use_id": "t1", "content": "42"},
+                        {"type": "text", "text": "Thanks"},
+                    ],
+                },
+                {"role": "assistant", "content": "Hello"},
+            ],
+        },
+        [
+            {"role": "system", "content": "Be brief"},
+            USER,
+            {
+                "role": "assistant",
+                "content": "One moment.",
+                "reasoning_content": "Hm.",
+                "tool_calls": [{**CALL, "id": "t1"}],
+            },
+            {"role": "tool", "content": "42", "tool_call_id": "t1"},
+            {"role": "user", "content": "Thanks"},
+            SAID,
+        ],
+    ),
+    "preference with texts": (
+        {"prompt": "Hi", "chosen": "Hello", "rejected": "Go away"},
+        [USER, SAID],
+    ),
+    "preference with conversations": (
+        {"chosen": [USER, SAID], "rejected": [USER, {"role": "assistant", "content": "No"}]},
+        [USER, SAID],
+    ),
+    "preference with ShareGPT turns": (
+        {
+            "conversations": [{"from": "human", "value": "Hi"}],
+            "chosen": {"from": "gpt", "value": "Hello"},
+            "rejected": {"from": "gpt", "value": "No"},
+        },
+        [USER, SAID],
+    ),
+    "ChatML text": (
+        {"text": "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello<|im_end|>\n"},
+        [USER, SAID],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_more_formats_become_canonical(name: str) -> None:
+    row, expected = MORE[name]
+    assert turns(row) == expected
+
+
+def test_text_between_chatml_turns_is_not_lost_silently() -> None:
+    text = "<|im_start|>user\nHi<|im_end|>\nstray <|im_start|>assistant\nHello<|im_end|>"
+    with pytest.raises(Rejected) as caught:
+        FORMATS["chatml"].read({"text": text})
+    assert caught.value.code == "bad_message"

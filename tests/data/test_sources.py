@@ -63,3 +63,12 @@ def test_a_source_that_cannot_be_read_is_named(root: Path, name: str) -> None:
     with pytest.raises(DataError) as caught:
         find(root, name)
     assert caught.value.where == name
+
+
+def test_a_pattern_means_the_files_it_matches(root: Path) -> None:
+    assert find(root, "raw/**/*.jsonl") == [("raw/b.jsonl", -1), ("raw/deep/test.jsonl", 2)]
+
+
+def test_a_pattern_that_matches_nothing_is_an_error(root: Path) -> None:
+    with pytest.raises(DataError, match="matches"):
+        find(root, "raw/*.parquet")

@@ -222,3 +222,68 @@ def test_real_files_go_through_with_every_rejected_row_explained(
     assert len(rejects(context)) == found["rejected"] + found["duplicates"] + found["filtered"]
     assert all(reject["detail"] for reject in rejects(context))
     assert closed(context) == set()
+
+
+LONG = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
+
+
+def near_pairs(n: int) -> tuple[str, str]:
+    said = " ".join(f"{word}{n}" for word in LONG.split())
+    return said, said.upper().replace(f"SEVEN{n}", f"seven{n}, ")
+
+
+def test_near_duplicates_are_dropped_with_their_twins_named(tmp_path: Path) -> None:
+    first = "".join(pair(near_pairs(n)[0]) for n in range(20))
+    second = "".join(pair(near_pairs(n)[1]) for n in range(20))
+    context = workspace(tmp_path, {"a.jsonl": first + second}, near_duplicates="drop")
+    run(context)
+    assert report(context)["filter_reasons"] == {"near_duplicate": 20}
+    assert rejects(context)[0]["detail"] == "almost the same as data/raw/a.jsonl:1"
+
+
+def test_near_duplicates_never_straddle_splits(tmp_path: Path) -> None:
+    rows = [pair(near_pairs(n)[0], "a") + pair(near_pairs(n)[1], "b") for n in range(60)]
+    context = workspace(tmp_path, {"a.jsonl": "".join(rows)}, near_duplicates="together")
+    run(context)
+    for found in written(context).values():
+        lines = {int(row["id"].rpartition(":")[2]) for row in found}
+        assert {(line - 1) // 2 for line in lines} == {
+            (line - 1) // 2 for line in lines if line % 2
+        }
+        assert len(lines) % 2 == 0
+
+
+def test_near_duplicates_between_predefined_splits_close_the_gate(tmp_path: Path) -> None:
+    files = {
+        "train.jsonl": "".join(pair(near_pairs(n)[0]) for n in range(30)),
+        "test.jsonl": "".join(pair(near_pairs(n)[1]) for n in range(25, 40)),
+    }
+    context = workspace(tmp_path, files, near_duplicates="drop")
+    run(context)
+    assert report(context)["leakage"]["near_duplicate"] == 5
+    assert closed(context) == {"format.leakage"}
+
+
+@pytest.mark.parametrize(
+    ("action", "gates"), [("drop", set()), ("report", {"format.contamination"})]
+)
+def test_rows_of_a_benchmark(tmp_path: Path, action: str, gates: set[str]) -> None:
+    rows = "".join(pair(f"{LONG} {n}") for n in range(40)) + pair(f"Please: {LONG.upper()} x")
+    context = workspace(
+        tmp_path,
+        {"a.jsonl": "".join(pair(f"question number {n}?") for n in range(40)) + rows},
+        decontaminate=["bench.jsonl"],
+        contamination=action,
+    )
+    (tmp_path / "bench.jsonl").write_text(json.dumps({"q": LONG, "a": "fifteen"}) + "\n")
+    run(context)
+    assert report(context)["filter_reasons"] == ({"contaminated": 41} if action == "drop" else {})
+    assert closed(context) == gates
+
+
+def test_a_row_that_is_too_long_can_stop_the_run(tmp_path: Path) -> None:
+    files = {"a.jsonl": pair("short") + pair("long " * 3000)}
+    context = workspace(tmp_path, files, excess_length="error")
+    with pytest.raises(DataError, match="longer than") as caught:
+        run(context)
+    assert caught.value.where == "data/raw/a.jsonl:2"

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from factory.data.containers import json_array, jsonl
+from factory.data.containers import compressed, json_array, jsonl, table
 from factory.data.parse import Parsed
+from factory.errors import DataError
 
 
 class Block(Protocol):
@@ -41,10 +42,28 @@ _READERS: dict[str, Callable[[Path, int], Iterator[Piece]]] = {
     ".jsonl": jsonl.pieces,
     ".ndjson": jsonl.pieces,
     ".json": json_array.pieces,
+    ".csv": table.separated,
+    ".tsv": table.separated,
+    ".txt": table.text_lines,
+    ".parquet": table.columnar,
+    ".arrow": table.columnar,
 }
-SUFFIXES = tuple(_READERS)
+SUFFIXES = (*_READERS, *compressed.SUFFIXES)
+_WHOLE_FILE_ONLY = (".parquet", ".arrow")  # compressed inside already, read from their end
+
+
+def reader_of(path: Path) -> Callable[[Path, int], Iterator[Piece]] | None:
+    """What reads files with the suffix of `path`, also behind `.gz` and `.zst`; None if nothing."""
+    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
+    if suffixes and suffixes[-1] in compressed.SUFFIXES:
+        inner = suffixes[0] if len(suffixes) > 1 else ""
+        return None if inner in _WHOLE_FILE_ONLY else _READERS.get(inner)
+    return _READERS.get(suffixes[-1]) if suffixes else None
 
 
 def pieces(path: Path, max_line_bytes: int) -> Iterator[Piece]:
     """Yield the pieces of any readable file, in order."""
-    return _READERS[path.suffix.lower()](path, max_line_bytes)
+    reader = reader_of(path)
+    if reader is None:
+        raise DataError("not a kind of file that can be read", where=str(path))
+    return reader(path, max_line_bytes)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from factory import storage
 from factory.data.containers import jsonl
+from factory.data.containers.compressed import opened
 from factory.data.parse import Parsed, parse_object
 from factory.errors import DataError
 
@@ -45,14 +45,14 @@ class ElementBlock(NamedTuple):
 
 def pieces(
     path: Path, max_line_bytes: int
-) -> Iterator[ElementBlock | jsonl.FilePiece | jsonl.OversizedLine]:
+) -> Iterator[ElementBlock | jsonl.FilePiece | jsonl.MemoryPiece | jsonl.OversizedLine]:
     """Yield the elements of an array; a file that starts otherwise is read as lines."""
-    with storage.open_regular(path) as file:
+    with opened(path) as file:
         head = file.read(4096).removeprefix(jsonl.BYTE_ORDER_MARK)
-        if head.lstrip()[:1] != b"[":
-            yield from jsonl.pieces(path, max_line_bytes)
-            return
-        file.seek(0)
+    if head.lstrip()[:1] != b"[":
+        yield from jsonl.pieces(path, max_line_bytes)
+        return
+    with opened(path) as file:
         yield from _in_blocks(elements(file, max_line_bytes, where=str(path)))
 
 

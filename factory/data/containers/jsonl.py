@@ -11,6 +11,7 @@ import orjson
 
 from factory import storage
 from factory.data.bytecount import count_byte
+from factory.data.containers import compressed
 from factory.data.parse import Parsed, explain, not_an_object
 from factory.data.rejection import Rejected
 
@@ -108,8 +109,21 @@ class FilePiece(NamedTuple):
                     line += count_byte(block, b"\n")
 
 
-def pieces(path: Path, max_line_bytes: int) -> Iterator[FilePiece | OversizedLine]:
+class MemoryPiece(NamedTuple):
+    """A block that has to be sent along, because its file cannot be read from the middle."""
+
+    block: LineBlock
+
+    def blocks(self) -> Iterator[LineBlock]:
+        """The block."""
+        yield self.block
+
+
+def pieces(path: Path, max_line_bytes: int) -> Iterator[FilePiece | MemoryPiece | OversizedLine]:
     """Cut a file into pieces of about PIECE_BYTES; a byte order mark at its start is dropped."""
+    if path.suffix.lower() in compressed.SUFFIXES:
+        yield from _unpacked(path, max_line_bytes)
+        return
     with storage.open_regular(path) as file:
         offset = len(BYTE_ORDER_MARK) if file.read(3) == BYTE_ORDER_MARK else 0
         line = 1
@@ -130,12 +144,31 @@ def pieces(path: Path, max_line_bytes: int) -> Iterator[FilePiece | OversizedLin
             offset += size
 
 
+def _unpacked(path: Path, max_line_bytes: int) -> Iterator[MemoryPiece | OversizedLine]:
+    """The lines of a compressed file, in blocks."""
+    with compressed.opened(path) as file:
+        line, rest = 1, file.read(3).removeprefix(BYTE_ORDER_MARK)
+        while data := file.read(BLOCK_BYTES):
+            data = rest + data
+            end = data.rfind(b"\n") + 1
+            if not end and len(data) > max_line_bytes:
+                size = len(data) + _to_line_end(file)
+                yield OversizedLine(line, size)
+                line, rest = line + 1, b""
+                continue
+            if end:
+                yield MemoryPiece(LineBlock(line, data[:end], max_line_bytes))
+                line += count_byte(data[:end], b"\n")
+            rest = data[end:]
+        if rest:
+            yield MemoryPiece(LineBlock(line, rest, max_line_bytes))
+
+
 def _to_line_end(file: BinaryIO) -> int:
     """Read to the end of the line; return how many bytes that were."""
     size = 0
-    while data := file.read(BLOCK_BYTES):
-        end = data.find(b"\n") + 1
-        if end:
-            return size + end
+    while data := file.readline(BLOCK_BYTES):
         size += len(data)
+        if data.endswith(b"\n"):
+            break
     return size

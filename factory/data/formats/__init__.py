@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from factory.data.conversation import Message
-from factory.data.formats import alpaca, openai, pairs, sharegpt
+from factory.data.formats import alpaca, anthropic, chatml, openai, pairs, preference, sharegpt
 from factory.data.rejection import Rejected, excerpt
 from factory.errors import ConfigError, did_you_mean
 
@@ -37,7 +37,7 @@ def _read_unknown(row: dict[str, Any]) -> Turns:
 # In the order of detection: the more telling field names first.
 FORMATS: dict[str, Format] = {
     module.NAME: Format(module.NAME, module.matches, module.read)
-    for module in (openai, sharegpt, alpaca, pairs)
+    for module in (preference, anthropic, chatml, openai, sharegpt, alpaca, pairs)
 }
 READERS = {name: form.read for name, form in FORMATS.items()} | {UNKNOWN: _read_unknown}
 
