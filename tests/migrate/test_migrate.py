@@ -285,4 +285,16 @@ def test_what_cannot_be_read_says_so(
     tmp_path: Path, text: str, tool: str | None, message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        migrate(written(tmp_path, text), tool=tool)
+        (
+            migrate(written(tmp_path, text), tool=tool)[
+                "trust_remote_code",
+                "do_train",
+                "template",
+                "max_samples",
+                "overwrite_cache",
+                "plot_loss",
+                "ddp_timeout",
+                "eval_strategy",
+                "packin",
+            ],
+        )
