@@ -280,6 +280,9 @@ class Dataset(Section):
     excess_length: Literal["drop", "error"] = Field(
         "drop", description="A row longer than model.max_seq_length: leave it out, or stop."
     )
+    special_tokens: Literal["neutralise", "reject", "keep"] = Field(
+        "neutralise", description="Special tokens of the model inside the text of a row."
+    )
     num_proc: int | None = Field(None, ge=1, description="null: as many as the cores.")
     split_ratios: tuple[float, float, float] = Field(
         (0.8, 0.1, 0.1), description="Train, validation, test, where rows do not say it themselves."

@@ -9,6 +9,7 @@ import numpy as np
 import orjson
 from xxhash import xxh3_64_digest, xxh3_128_digest
 
+from factory.data import toolcalls
 from factory.data.bytecount import count_byte
 from factory.data.canonical import (
     NO_OPTIONS,
@@ -25,6 +26,7 @@ from factory.data.canonical import (
 from factory.data.containers import Block
 from factory.data.formats import READERS, openai
 from factory.data.index import RECORD
+from factory.data.markup import NO_TOKENS, SpecialTokens, made_plain, occurs
 from factory.data.normalise import fold
 from factory.data.parse import check_duplicate_keys, has_escaped_colon
 from factory.data.rejection import Rejected
@@ -40,6 +42,7 @@ class Origin(NamedTuple):
     source: str
     format: str
     selection: Selection = EVERYTHING
+    special_tokens: SpecialTokens = NO_TOKENS
 
 
 class Formatted(NamedTuple):
@@ -56,7 +59,10 @@ def format_block(block: Block, origin: Origin) -> Formatted:
     rows = _Rows(block, origin)
     balance = rows.read(check_each=False)
     text, lines = block.text(), rows.lines()
-    if count_byte(text, b":") != count_byte(lines, b":") + balance or has_escaped_colon(text):
+    keys_lost = bool(text) and (
+        count_byte(text, b":") != count_byte(lines, b":") + balance or has_escaped_colon(text)
+    )
+    if keys_lost or occurs(lines, origin.special_tokens.tokens):
         rows = _Rows(block, origin)
         rows.read(check_each=True)
         lines = rows.lines()
@@ -71,6 +77,7 @@ class _Rows:
         name = orjson.dumps(origin.source)
         self._read = selected(READERS[origin.format], origin.selection)
         self._plain = self._read is openai.read
+        self._special_tokens = origin.special_tokens
         self._id = b',"id":%b%b"' % (name[:-1].replace(b"%", b"%%"), block.place())
         self._source = b',"source":%b}\n' % name
         self._id_and_source = self._id + self._source.replace(b"%", b"%%")
@@ -89,9 +96,10 @@ class _Rows:
     def read(self, *, check_each: bool) -> int:
         """Prepare every row of the block; return the colons that were read and not written.
 
-        Unless `check_each`, rows whose turns go through untouched are not looked at for keys
-        named twice: their bytes differ from what was read in other fields only, a colon each, so
-        that a key lost in any of them makes the colons of the whole block not add up.
+        Unless `check_each`, rows whose turns go through untouched are not looked at for special
+        tokens, and not for keys named twice: their bytes differ from what was read in other
+        fields only, a colon each, so that a key lost in any of them makes the colons of the whole
+        block not add up.
         """
         balance = 0
         for number, text, raw in self._block.rows():
@@ -99,8 +107,10 @@ class _Rows:
                 if isinstance(raw, Rejected):
                     raise raw
                 shape = plain_shape(raw) if self._plain else None
-                if shape is None or check_each:
+                if text and (shape is None or check_each):
                     check_duplicate_keys(text, raw)
+                if check_each and occurs(text, self._special_tokens.tokens):
+                    shape = None
                 if shape is None:
                     balance += text.count(b":") - self._add(raw, number)
                 else:
@@ -132,13 +142,15 @@ class _Rows:
     def _add(self, raw: dict[str, Any], number: int) -> int:
         """Add a row that has to be converted; return the colons written."""
         messages, tools, shape = convert(raw, self._read)
+        messages, findings = made_plain(messages, self._special_tokens)
+        findings += toolcalls.findings(messages, tools)
         extra = options(raw) if len(raw) > 1 else NO_OPTIONS
         end = self._end(extra, number)
         if tools is not None:
-            self._tools[len(self._turns)] = declared = orjson.dumps(tools)
+            self._tools[len(self._turns)] = declared = _json(tools)
             end = b',"tools":' + declared + end
-        profile = profile_of(shape, messages, tools, extra.split)
-        turns = orjson.dumps(messages)
+        profile = profile_of(shape, messages, tools, extra.split, findings)
+        turns = _json(messages)
         self._turns.append(turns)
         self._ends.append(end)
         self._users.append(user_text(shape, messages))
@@ -178,3 +190,11 @@ class _Rows:
         for name, keys in (("group", self._groups), ("id", self._ids)):
             found[name][list(keys)] = np.fromiter(keys.values(), "<u8", len(keys))
         return found
+
+
+def _json(value: Any) -> bytes:
+    """Serialise turns or tools; a table may hold values there that JSON has no form for."""
+    try:
+        return orjson.dumps(value)
+    except TypeError as error:
+        raise Rejected("bad_content", str(error)) from None

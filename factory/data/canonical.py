@@ -100,12 +100,16 @@ def convert(
 
 
 def profile_of(
-    shape: Shape, messages: list[Message], tools: list[dict[str, Any]] | None, split: int
+    shape: Shape,
+    messages: list[Message],
+    tools: list[dict[str, Any]] | None,
+    split: int,
+    findings: tuple[str, ...],
 ) -> Profile:
     """What reports count of a row."""
     rich = tools is not None or max(map(len, messages)) > 2
     calls = tuple(call["name"] for call in tool_calls(messages)) if rich else ()
-    return Profile(shape.plain.roles, calls, rich, split, _findings(calls, tools))
+    return Profile(shape.plain.roles, calls, rich, split, findings)
 
 
 def user_text(shape: Shape, messages: Any) -> str:
@@ -178,16 +182,6 @@ def _shaped(messages: list[Message]) -> tuple[list[Message], Shape]:
         if not filled and not message.get("tool_calls"):
             raise Rejected("empty_turn", f"turn {position + 1} ({message['role']})")
     return messages, shape_of(",".join(map(ROLE, messages)))
-
-
-def _findings(calls: tuple[str, ...], tools: list[dict[str, Any]] | None) -> tuple[str, ...]:
-    """Codes of what is odd about a row's calls without making it useless."""
-    if not calls:
-        return ()
-    if not tools:
-        return ("calls_without_tools",)
-    declared = {tool["function"]["name"] for tool in tools}
-    return () if declared.issuperset(calls) else ("undeclared_tool",)
 
 
 def _json_word(value: Any, field: str) -> bytes:

@@ -13,6 +13,7 @@ from factory.config import Dataset
 from factory.console import Bar
 from factory.data import containers, formats
 from factory.data.block import Origin, Reject
+from factory.data.markup import SpecialTokens
 from factory.data.rejection import REASONS, Rejected
 from factory.data.selection import Selection
 from factory.data.sources import SourceFile
@@ -36,6 +37,7 @@ def ingest(
     settings: Dataset,
     spool: Spool,
     rejects: BinaryIO,
+    special: SpecialTokens,
     workers: int,
     bar: Bar,
 ) -> list[Source]:
@@ -45,7 +47,7 @@ def ingest(
     """
     sources = [Source(file, detect_format(file, settings), Counter()) for file in files]
     read = 0
-    for done in format_pieces(_tasks(sources, settings), spool.folder, workers):
+    for done in format_pieces(_tasks(sources, settings, special), spool.folder, workers):
         source = sources[done.source]
         spool.append(done)
         source.rejects.update(_write_rejects(rejects, source.file.name, done.rejects))
@@ -58,12 +60,12 @@ def ingest(
     return sources
 
 
-def _tasks(sources: Sequence[Source], settings: Dataset) -> Iterator[Task]:
+def _tasks(sources: Sequence[Source], settings: Dataset, special: SpecialTokens) -> Iterator[Task]:
     selection = Selection(
         settings.prompt_template, settings.min_quality, frozenset(settings.domains)
     )
     for number, source in enumerate(sources):
-        origin = Origin(source.file.name, source.format.value, selection)
+        origin = Origin(source.file.name, source.format.value, selection, special)
         for piece in containers.pieces(source.file.path, settings.max_line_bytes):
             yield Task(number, origin, piece)
 

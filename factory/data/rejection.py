@@ -22,6 +22,7 @@ REASONS = {
     "bad_turn_order": "system comes first, tool results follow a call",
     "bad_tools": "tools is not a list of function schemas",
     "bad_tool_call": "a tool call lacks its name or its arguments are not a JSON object",
+    "special_token": "the text holds a special token of the model",
     "bad_field": "id, group, split, tags, quality_score or a train flag has the wrong type",
     "low_quality": "the row's quality_score is below dataset.min_quality",
     "other_domain": "the row's domain is none of dataset.domains",

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from factory.data.conversation import ToolCall
+from factory.data.conversation import Function, Message, ToolCall, tool_calls
 from factory.data.rejection import Rejected, excerpt
 
 LARGEST_EXACT = 2**63  # beyond it orjson reads an integer as a float and digits are lost
@@ -107,3 +107,43 @@ def _tool(raw: Any) -> dict[str, Any]:
         raise Rejected("bad_tools", f"parameters of {function['name']}: not an object")
     function.pop("type", None)
     return {"type": "function", "function": function}
+
+
+def findings(messages: list[Message], tools: list[dict[str, Any]] | None) -> tuple[str, ...]:
+    """Codes of what is odd about a row's calls without making it useless.
+
+    calls_without_tools: calls are made, no tool is declared
+    undeclared_tool:     a tool is called that is not among the declared ones
+    invalid_arguments:   arguments break the schema of their tool
+    invalid_schema:      the parameters of a called tool are no JSON Schema
+    """
+    calls = list(tool_calls(messages))
+    if not calls:
+        return ()
+    if not tools:
+        return ("calls_without_tools",)
+    parameters = {tool["function"]["name"]: tool["function"]["parameters"] for tool in tools}
+    found = {_finding(call, parameters) for call in calls}
+    return tuple(sorted(code for code in found if code))
+
+
+def _finding(call: Function, parameters: dict[str, Any]) -> str | None:
+    if call["name"] not in parameters:
+        return "undeclared_tool"
+    validator = _validator(orjson.dumps(parameters[call["name"]]))
+    if validator is None:
+        return "invalid_schema"
+    return None if validator.is_valid(call["arguments"]) else "invalid_arguments"
+
+
+@lru_cache(maxsize=1024)
+def _validator(parameters: bytes) -> Any:
+    """What judges the arguments of one tool; None if its parameters are no JSON Schema."""
+    from jsonschema import Draft202012Validator, SchemaError
+
+    schema = orjson.loads(parameters)
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError:
+        return None
+    return Draft202012Validator(schema)

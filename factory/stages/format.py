@@ -12,6 +12,7 @@ from factory.context import Context
 from factory.data import dedup, gate, placement, report, schema, sources, tokens, work
 from factory.data.contamination import Benchmarks
 from factory.data.ingest import ingest
+from factory.data.markup import NO_TOKENS, SpecialTokens, special_tokens
 from factory.data.near import near_duplicates
 from factory.data.rows import (
     CONTAMINATED,
@@ -43,7 +44,15 @@ def run(context: Context) -> dict[str, Decision]:
         storage.atomic_write(context.workspace.rejects) as rejects,
     ):
         with context.console.bar("reading", total=len(files)) as bar:
-            found = ingest(files, context.config.dataset, spool, rejects, workers.value, bar)
+            found = ingest(
+                files,
+                context.config.dataset,
+                spool,
+                rejects,
+                _special_tokens(context),
+                workers.value,
+                bar,
+            )
         rows = Rows(spool.index, spool.profiles(), files)
         _drop_duplicates(spool, rows)
         _drop_near_duplicates(context, spool, rows)
@@ -80,6 +89,14 @@ def _source_files(context: Context) -> list[SourceFile]:
         resolve=lambda source: context.resolve(source, field="dataset.sources"),
         name=context.workspace.relative,
     )
+
+
+def _special_tokens(context: Context) -> SpecialTokens:
+    """What the rows' texts must not hold, and what to do where they do."""
+    action = context.config.dataset.special_tokens
+    if action == "keep":
+        return NO_TOKENS
+    return SpecialTokens(special_tokens(base_model.resolve(context).folder), action)
 
 
 def _drop_duplicates(spool: Spool, rows: Rows) -> None:
