@@ -38,9 +38,12 @@ RESERVE_16BIT = 0.13
 RESERVE_4BIT = 0.042
 
 
+PHASES = ("loading", "training", "saving")
+
+
 @dataclass(frozen=True)
 class Estimate:
-    """GB on the device while training, by what they are for."""
+    """GB on the device while training, by what they are for; `merged` is in main memory."""
 
     weights: float
     adapter: float
@@ -50,6 +53,7 @@ class Estimate:
     logits: float
     dequantization: float
     reserve: float
+    merged: float
 
     @property
     def loading(self) -> float:
@@ -59,12 +63,17 @@ class Estimate:
     @property
     def training(self) -> float:
         """Peak of the training phase: everything at once."""
-        return sum(asdict(self).values())
+        return sum(asdict(self).values()) - self.merged
+
+    @property
+    def saving(self) -> float:
+        """Main memory while the adapter is merged into the 16-bit weights."""
+        return self.merged
 
     def as_json(self) -> dict[str, Any]:
         """Rounded, with the peak of each phase."""
         parts = {name: round(value, 3) for name, value in asdict(self).items()}
-        phases = {"loading": round(self.loading, 3), "training": round(self.training, 3)}
+        phases = {name: round(getattr(self, name), 3) for name in PHASES}
         return {"parts_gb": parts, "phases_gb": phases}
 
 
@@ -85,7 +94,11 @@ def estimate(config: Config, architecture: Architecture) -> Estimate:
         "dequantization": _largest_layer(architecture) * HALF_BYTES if four_bits else 0,
     }
     reserve = (RESERVE_4BIT if four_bits else RESERVE_16BIT) * sum(parts.values())
-    return Estimate(**{name: value / GB for name, value in parts.items()}, reserve=reserve / GB)
+    return Estimate(
+        **{name: value / GB for name, value in parts.items()},
+        reserve=reserve / GB,
+        merged=architecture.parameters * HALF_BYTES / GB,
+    )
 
 
 def of_config(config: Config, root: Path | None = None) -> Estimate | None:

@@ -288,7 +288,7 @@ def _hold_to_limits(
     """Refuse what the preset's hardware or base model does not allow, or lower it with `fit`."""
     preset = catalog.preset(chosen)
     given_by = "--preset" if layers[-1].values.get("preset") else "the configuration"
-    decisions = {"preset": Decision(value=chosen, reason=f"named by {given_by}")}
+    decisions = decided(chosen, given_by)
     found = limits.exceeded(
         config,
         hardware=catalog.hardware(preset.hardware) if preset.hardware else None,
@@ -312,6 +312,13 @@ def _hold_to_limits(
     layer = Layer("fit", f"hardware {preset.hardware}", lowered)
     layers = [*layers, layer]
     return Resolved(_validate(_merge([merged, lowered]), layers), layers, decisions)
+
+
+def decided(preset: str | None, given_by: str) -> dict[str, Decision]:
+    """The choice of a preset, as gate files remember it."""
+    if preset is None:
+        return {}
+    return {"preset": Decision(value=preset, reason=f"named by {given_by}")}
 
 
 def _default(section: str, name: str) -> Any:

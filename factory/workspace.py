@@ -63,15 +63,17 @@ class Workspace:
 
         Raises GateClosed, StaleInput, WorkspaceLocked, and what a stage raises (factory.errors).
         """
-        from factory import pipeline, runner
+        from factory import layers, pipeline, runner
         from factory.console import Console
         from factory.context import Context
 
+        config = config or self.config()
         context = Context(
             workspace=self,
-            config=config or self.config(),
+            config=config,
             console=Console(quiet=quiet),
             force=force,
+            decisions=layers.decided(config.preset, "the configuration"),
         )
         names = list(pipeline.NAMES) if stage == "all" else [stage]
         return runner.run(context, names, waivers=[])

@@ -59,10 +59,13 @@ def context(options: argparse.Namespace) -> Context:
     from factory.workspace import Workspace
 
     found = resolved(options)
+    spoken = console(options)
+    if getattr(options, "preset", None):
+        spoken.line(f'preset {options.preset}: to keep it, write "preset" into the configuration')
     return Context(
         workspace=Workspace(root(options)),
         config=found.config,
-        console=console(options),
+        console=spoken,
         force=getattr(options, "force", False),
         decisions=found.decisions,
     )
