@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from factory import __version__
-from factory.commands import config, doctor, invocation, models, presets, release
+from factory.commands import config, doctor, invocation, models, presets, release, training
 from factory.commands.invocation import print_json, wants_json
 from factory.errors import ConfigError, FactoryError, did_you_mean
 
@@ -107,6 +107,7 @@ def build_parser() -> Parser:
     doctor.add_parser(commands, shared)
     release.add_parser(commands, shared)
     models.add_parser(commands, shared)
+    training.add_parser(commands, shared)
     schema = add("schema", "print a JSON Schema", _schema)
     schema.add_argument(
         "name", nargs="?", default="training-config", help="which (default: training-config)"

@@ -5,12 +5,15 @@ from __future__ import annotations
 from factory import hardware
 from factory.artifacts import Check, Decision
 from factory.context import Context
-from factory.training import evidence, launch, metadata, preflight, script
+from factory.training import bundle, evidence, launch, metadata, preflight, script
 from factory.training.gate import judge_training
 
 
 def run(context: Context) -> dict[str, Decision]:
     """Train, going on from the last checkpoint of the same run if there is one."""
+    if not context.force and bundle.collected(context):
+        metadata.write(context)
+        return {"trained": Decision(value="elsewhere", reason="a verified result was collected")}
     machine = hardware.detect()
     plan = script.resolve(context, machine)
     forecast = preflight.examine(context, plan, machine)

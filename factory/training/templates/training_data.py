@@ -9,8 +9,10 @@ import json
 import os
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 IGNORED = -100  # the label that PyTorch's cross entropy skips
 
@@ -27,7 +29,7 @@ class Mask:
     character offsets to tokens. Training uses the first after the second agreed on every row.
     """
 
-    def __init__(self, tokenizer) -> None:
+    def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
         added = tokenizer.added_tokens_decoder.values()
         self.control = {str(token) for token in added if token.special} | {tokenizer.eos_token}
@@ -58,8 +60,7 @@ class Mask:
         prompt = self.render([ASK], prompt=True).rpartition("\ue0f0")[2]
         shared = re.sub(r"<[^>]*$", "", shared_prefix(shared_prefix(prompt, parts[1]), parts[3]))
         opening = shared[len(asked) :] if shared.startswith(asked) and shared != asked else shared
-        ends = [re.match(rf"\s*((?:{self.in_text.pattern})*)", part)[1] for part in parts[2::2]]
-        runs = [self.in_text.findall(end) for end in ends]
+        runs = [self._leading_control(part) for part in parts[2::2]]
         same = [one for one, other in zip(*runs, strict=False) if one == other]
         closers = {"".join(same)} if same else {run[0] for run in runs if run}
         if not opening.strip() or not closers:
@@ -68,6 +69,13 @@ class Mask:
             opening = opening.lstrip().removeprefix(closer).lstrip() or opening
         more_openings, more_closers = self._tool_turns(opening, closers)
         return [opening, *more_openings], sorted(closers | more_closers)
+
+    def _leading_control(self, text: str) -> list[str]:
+        found: list[str] = []
+        while match := self.in_text.match(text.lstrip() if not found else text):
+            found.append(match[0])
+            text = match.string[match.end() :]
+        return found
 
     def _tool_turns(self, opening: str, closers: set[str]) -> tuple[list[str], set[str]]:
         """Other marks around a tool's result: no header (Mistral), another end (gpt-oss)."""
@@ -118,7 +126,7 @@ class Mask:
         flat = [pair for piece in pairs for pair in piece]
         return text, [pair[0] for pair in flat], [pair[1] for pair in flat]
 
-    def _hide(self, value):
+    def _hide(self, value: Any) -> Any:
         """`value` with every control token in every string replaced by placeholders."""
         if isinstance(value, str):
             return self.in_text.sub(lambda found: "\ue0f2" * len(found[0]), value)
@@ -239,7 +247,7 @@ def last_end(text: str, marks: list[str], begin: int, end: int) -> int | None:
     return max((at + length for at, length in found if at >= 0), default=None)
 
 
-def tokenize(path: Path, mask: Mask, config: dict, counts: Counter):
+def tokenize(path: Path, mask: Mask, config: dict, counts: Counter) -> Any:
     """Rows as token ids and labels, in a memory-mapped Arrow file, every label proven.
 
     Raises BadData naming the first row whose two derivations of the mask differ.
@@ -320,7 +328,7 @@ class LengthGrouped:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[int]:
         random = Random(f"{self.seed}-{self.epoch}")
         order = random.sample(range(len(self.lengths)), len(self.lengths))
         window, batches = self.batch * 50, []

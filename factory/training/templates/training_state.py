@@ -44,7 +44,7 @@ class Status:
         now = utc_now()
         self.values |= {"started_at": now, "last_updated": now}
         self.values |= {"pid": os.getpid(), "boot_id": boot_id()}
-        self.values |= {"peak_memory_gb": 0.0, "warnings": [], "last_updated": utc_now(), **values}
+        self.values |= {"peak_memory_gb": 0.0, "warnings": [], **values}
         self.lock, self.ended, self.silent = threading.RLock(), threading.Event(), False
         self.update()
         threading.Thread(target=self._beat, daemon=True).start()
