@@ -70,21 +70,30 @@ def test_no_example_is_rejected(workspace: Path) -> None:
 
 
 def test_examples_of_one_conversation_become_the_same_row(report: dict[str, Any]) -> None:
-    """Equal canonical rows are duplicates: one with tools and one without are left."""
-    assert (report["kept"], report["duplicates"]) == (2, len(examples()) - 2)
+    """Equal canonical rows are duplicates: one without tools is left, and two with them, because
+    Anthropic's calls have an id.
+    """
+    assert (report["kept"], report["duplicates"]) == (3, len(examples()) - 3)
 
 
 def test_the_canonical_row_is_the_one_shown(workspace: Path) -> None:
     shown = [json.loads(b.text) for b in markdown.blocks(PAGE) if b.kind == "json canonical"]
     shown[0]["source"] = "data/raw/0-openai.jsonl"
     shown[0]["id"] = "data/raw/0-openai.jsonl:1"
-    rows = [
+    assert [row for row in rows(workspace) if row["source"] == shown[0]["source"]] == shown
+
+
+def test_plain_examples_are_one_question_and_its_answer(workspace: Path) -> None:
+    assert [row["conversations"] for row in rows(workspace) if "tools" not in row] == [PLAIN]
+
+
+def rows(workspace: Path) -> list[dict[str, Any]]:
+    """All canonical rows, of all splits."""
+    return [
         json.loads(line)
         for split in ("train", "val", "test")
         for line in (workspace / "data" / "splits" / f"{split}.jsonl").read_text().splitlines()
     ]
-    assert [row for row in rows if "tools" in row] == shown
-    assert [row["conversations"] for row in rows if "tools" not in row] == [PLAIN]
 
 
 def test_every_reason_is_explained() -> None:
