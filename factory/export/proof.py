@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-import tempfile
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -56,25 +57,34 @@ def prove(context: Context, *, adapter: Path, merged: Path, gguf: Mapping[str, P
 
     Raises DataError for files that cannot be read, FactoryError when the child fails.
     """
-    workspace = context.workspace
-    workspace.state.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=workspace.state, prefix="proof-") as folder:
-        asked, output = Path(folder, "request.json"), Path(folder, "proof.json")
+    log = context.workspace.logs / "export-proof.log"
+    with _scratch(context.workspace.state / "proof") as folder:
         request = ProofRequest(
             adapter=_reference(context, adapter),
             merged=str(merged),
             merged_dtype=stored_dtype(merged),
             gguf={name: str(file) for name, file in gguf.items()},
-            output=str(output),
+            output=str(folder / "proof.json"),
         )
-        request.save(asked)
-        _run(request, asked, workspace.logs / "export-proof.log")
-        values = storage.read_json(output)
+        request.save(folder / "request.json")
+        _run(request, folder / "request.json", log)
+        values = storage.read_json(folder / "proof.json")
     return Proof(
         parity={name: Parity.model_validate(found) for name, found in values["parity"].items()},
         ollama=OllamaTemplate.model_validate(values["ollama"]),
         end_token_id=values["end_token_id"],
     )
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """An empty folder, gone afterwards; what a killed run left in it is swept away."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def stored_dtype(merged: Path) -> str:
