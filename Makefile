@@ -36,8 +36,10 @@ format: setup ## rewrite the sources the way lint wants them
 types: setup ## static types
 	$(PY) -m mypy
 
-bench: setup ## measure the pipeline's speed and memory
-	$(PY) scripts/bench.py
+bench: setup ## measure, and write the tables of docs/benchmarks.md
+	for program in benchmarks/[a-z]*.py; do \
+	  case $$program in */report.py) ;; *) $(PY) -m benchmarks.$$(basename $$program .py) || exit ;; esac; \
+	done
 
 build: setup ## the wheel, in dist/
 	$(PY) -m pip wheel --no-deps --wheel-dir dist .
