@@ -274,9 +274,7 @@ def train(config: dict, status: Status, stopper: Stopper, fresh: bool, only_chec
 def restore(trainer, checkpoint: Path) -> None:
     """Take over a training that was finished, without a step."""
     from transformers import TrainerState
-    from transformers.trainer import align_special_tokens
 
-    align_special_tokens(trainer.model, trainer.processing_class)  # as train() does
     trainer.state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
     best = trainer.state.best_model_checkpoint if trainer.args.load_best_model_at_end else None
     trainer._load_from_checkpoint(best or str(checkpoint))
@@ -298,6 +296,9 @@ def replacing(target: Path):
 
 def save(config: dict, formats: list[str], model, tokenizer, status: Status) -> None:
     """Write adapter, merged 16-bit model and GGUF files, each complete or not at all."""
+    from transformers.trainer import align_special_tokens
+
+    align_special_tokens(model, tokenizer)  # as training does; here for what was trained earlier
     paths = config["save"]
     if "lora" in formats:
         status.update(phase="saving_lora")

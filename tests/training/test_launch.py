@@ -1,0 +1,140 @@
+"""The training process from its parent's side: memory, death, errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from factory import status
+from factory.errors import DataError, TrainingError
+from factory.training import launch
+from tests.training.conftest import ROOT, make_context, write_script
+
+# Runs at the start of the child's interpreter; raises what CUDA raises, once enough was trained.
+OUT_OF_MEMORY = """
+import sys, threading, time
+
+def patch():
+    while not hasattr(sys.modules.get("transformers.trainer"), "Trainer"):
+        time.sleep(0.005)
+    import torch
+    trainer = sys.modules["transformers.trainer"].Trainer
+    usual = trainer.training_step
+
+    def training_step(self, *arguments, **options):
+        if self.args.per_device_train_batch_size > LIMIT and self.state.global_step >= 2:
+            raise torch.OutOfMemoryError("CUDA out of memory (injected)")
+        return usual(self, *arguments, **options)
+
+    trainer.training_step = training_step
+
+threading.Thread(target=patch, daemon=True).start()
+"""
+
+
+def inject_out_of_memory(folder: Path, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Children of this process run out of memory with a micro-batch above `limit`."""
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(OUT_OF_MEMORY.replace("LIMIT", str(limit)))
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+
+
+def test_out_of_memory_halves_the_micro_batch_and_goes_on(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = make_context(
+        tmp_path / "ws",
+        training={"per_device_train_batch_size": 4, "gradient_accumulation_steps": 1},
+    )
+    settings = write_script(context)
+    settings["save"]["formats"] = ["lora"]
+    inject_out_of_memory(tmp_path / "site", 2, monkeypatch)
+    decisions = launch.train(context, settings)
+    assert decisions["start"].value == 2
+    assert "effective batch stays 4" in str(decisions["attempt_2"].value)
+    stats = json.loads(context.workspace.training_stats.read_text())
+    assert (stats["per_device_train_batch_size"], stats["gradient_accumulation_steps"]) == (2, 2)
+    assert stats["effective_batch_size"] == 4
+    undisturbed = json.loads((trained / "metrics/training-stats.json").read_text())["curve"]
+    for mine, other in zip(stats["curve"], undisturbed, strict=True):
+        assert mine.get("loss") == pytest.approx(other.get("loss"), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("batch", "steps", "smaller"), [(8, 1, (4, 2)), (6, 3, (3, 6)), (3, 2, (1, 6)), (5, 1, (1, 5))]
+)
+def test_the_effective_batch_stays_exact(batch: int, steps: int, smaller: tuple[int, int]) -> None:
+    settings: dict[str, Any] = {
+        "trainer": {"per_device_train_batch_size": batch, "gradient_accumulation_steps": steps},
+        "model": {"max_seq_length": 512},
+    }
+    assert launch.shrink(settings, allow_shorter=False)
+    trainer = settings["trainer"]
+    found = trainer["per_device_train_batch_size"], trainer["gradient_accumulation_steps"]
+    assert found == smaller
+
+
+def test_sequences_get_shorter_only_by_permission() -> None:
+    settings: dict[str, Any] = {
+        "trainer": {"per_device_train_batch_size": 1, "gradient_accumulation_steps": 8},
+        "model": {"max_seq_length": 300},
+    }
+    assert launch.shrink(settings, allow_shorter=False) is None
+    assert launch.shrink(settings, allow_shorter=True)
+    assert settings["model"]["max_seq_length"] == settings["trainer"]["max_length"] == 150
+    assert launch.shrink(settings, allow_shorter=True) is None
+
+
+def test_bad_data_is_one_clear_error(tmp_path: Path) -> None:
+    context = make_context(tmp_path / "ws")
+    settings = write_script(context)
+    path = context.path("dataset.path")
+    path.write_text('{"conversations": [{"role": "user", "content": "only a question"}]}\n')
+    with pytest.raises(DataError, match="no row is left to train on"):
+        launch.train(context, settings)
+
+
+def test_a_killed_process_is_one_clear_error(tmp_path: Path) -> None:
+    context = make_context(tmp_path / "ws")
+    error = launch._error(context, -signal.SIGKILL, None)
+    assert isinstance(error, TrainingError)
+    assert "killed" in str(error)
+    assert "dmesg" in str(error)
+
+
+def test_the_child_dies_with_its_parent(tmp_path: Path) -> None:
+    context = make_context(tmp_path / "ws", training={"max_steps": 500})
+    program = (
+        "import sys; from tests.training.conftest import *; from factory.training import launch;"
+        "values = json.loads(Path(sys.argv[1], 'training-config.json').read_text());"
+        "context = Context(Workspace(sys.argv[1]), configuration.validate(values), Console());"
+        "launch.train(context, write_script(context))"
+    )
+    root = str(context.workspace.root)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    parent = subprocess.Popen([sys.executable, "-c", program, root], cwd=ROOT, env=environment)
+    try:
+        for _ in range(2400):
+            known = status.read(context.workspace)
+            if known and known["phase"] == "training":
+                break
+            time.sleep(0.1)
+        assert known and not known["stale"]
+    finally:
+        parent.kill()
+        parent.wait()
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and not status.is_stale(known):
+        time.sleep(0.1)
+    after = status.read(context.workspace)
+    assert after and after["running"] and after["stale"]
+    shutil.rmtree(context.workspace.root)
