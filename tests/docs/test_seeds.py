@@ -23,11 +23,14 @@ TINY = {
     "training.save_steps": 60,
     "training.load_best_model_at_end": "false",
     "model.load_in_4bit": "false",
+    "training.bf16": "null",
     "evaluation.max_new_tokens": 8,
     "evaluation.metric": "loss",
     "evaluation.targets": "{}",
     "save.gguf_quantization": '["q8_0"]',
 }
+# What the presets ask of a GPU.
+ANYWHERE = ("--set", "model.load_in_4bit=false", "--set", "training.bf16=null")
 SHAPES = ("gemma-3-4b", "veran-tools", "oracle-rauru-mac", "aj-mixed-h200", "mtg-reason")
 
 
@@ -53,7 +56,8 @@ def on_the_tiny_base(command: list[str]) -> list[list[str]]:
         return [[*command, "--model", "models/base"]]
     if "run" in command:
         stage = command.index("run") + 1
-        return [[*command[:stage], "format", *command[stage + 1 :]], [*command, "--dry-run"]]
+        here = [*command, *ANYWHERE]
+        return [[*here[:stage], "format", *here[stage + 1 :]], [*here, "--dry-run"]]
     return [command]
 
 
