@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from factory import hardware
+from factory import hardware, storage
 from factory.artifacts import Check, Decision
 from factory.context import Context
-from factory.training import bundle, evidence, launch, metadata, preflight, script
+from factory.training import bundle, evidence, launch, metadata, plots, preflight, script
 from factory.training.gate import judge_training
 
 
 def run(context: Context) -> dict[str, Decision]:
     """Train, going on from the last checkpoint of the same run if there is one."""
     if not context.force and bundle.collected(context):
-        metadata.write(context)
+        _describe(context)
         return {"trained": Decision(value="elsewhere", reason="a verified result was collected")}
     machine = hardware.detect()
     plan = script.resolve(context, machine)
@@ -21,8 +21,16 @@ def run(context: Context) -> dict[str, Decision]:
         context.console.line(f"  {line}")
     preflight.require(context, forecast)
     decisions = launch.train(context, plan.settings)
-    metadata.write(context)
+    _describe(context)
     return {**plan.decisions, **decisions}
+
+
+def _describe(context: Context) -> None:
+    """What goes with the weights: the adapter's metadata and a picture of the curves."""
+    metadata.write(context)
+    if plots.available():
+        stats = storage.read_json(context.workspace.training_stats)
+        plots.draw(stats, context.workspace.metrics / "training-curve.png")
 
 
 def plan(context: Context) -> list[str]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import shutil
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from factory import artifacts, estimate, pipeline, storage
 from factory.artifacts import DatasetReport
 from factory.context import Context
-from factory.errors import FactoryError
+from factory.errors import ConfigError, FactoryError
 from factory.hardware import GIB, Machine
 from factory.status import duration
+from factory.training import script
 from factory.training.script import Plan
 
 # Bytes of one weight in each type of GGUF, block scales included (llama.cpp's own sizes).
@@ -73,7 +75,17 @@ def examine(context: Context, plan: Plan, machine: Machine) -> Forecast:
 
 
 def require(context: Context, forecast: Forecast) -> None:
-    """FactoryError if the disk is too small; a warning if memory may be, since that is handled."""
+    """Raise for a tracker that is not installed or a disk too small; warn if memory may be.
+
+    Running out of memory is survived; a full disk or a missing package in the end is not.
+    """
+    for name in script.reporters(context.config):
+        if find_spec(name) is None:
+            raise ConfigError(
+                f"{name} is not installed",
+                where="tracking.report_to",
+                hint=f"pip install {name}, or take it out of tracking.report_to",
+            )
     if forecast.disk > forecast.free_disk:
         raise FactoryError(
             f"training needs about {forecast.disk / GIB:.2f} GiB of disk, "
