@@ -28,5 +28,5 @@ def test_only_the_version_changes_in_the_file(tmp_path: Path) -> None:
 
 def test_a_yaml_file_is_left_to_its_author(tmp_path: Path) -> None:
     (tmp_path / "training-config.yaml").write_text("# mine\nlora: {r: 4}\n")
-    with pytest.raises(ConfigError, match="set project.version to"):
+    with pytest.raises(ConfigError, match=r"set project\.version to"):
         version.write(tmp_path / "training-config.json", "0.2.0")
