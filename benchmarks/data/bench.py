@@ -1,0 +1,194 @@
+"""Speed and memory of stage format: `python benchmarks/data/bench.py [NAME ...]`.
+
+Costs are CPU seconds of the whole process tree, since a busy machine stretches wall time but not
+these. A marginal cost is that of the rows by which the larger of two inputs is larger, so that
+start-up does not count. Every measurement is the least of REPEATS, ours and the rival's in turn.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+REPEATS = int(os.environ.get("REPEATS", "3"))
+SCALE = float(os.environ.get("SCALE", "1"))
+Command = Sequence[str]
+
+
+def scaled(rows: int) -> int:
+    return int(rows * SCALE)
+
+
+def cpu_seconds(command: Command, folder: Path) -> float:
+    """CPU seconds of a command and its children."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("RIVALS_PATH", "")]),
+        "BENCHMARK_CACHE": tempfile.mkdtemp(dir=folder),
+        "HF_HUB_OFFLINE": "1",
+    }
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{command}: exit {done.returncode}\n{done.stderr[-2000:]}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def workspace(folder: Path, rows: int, form: str, **dataset: object) -> Path:
+    """A workspace with generated rows and the tiny model."""
+    root = folder / f"{form}-{rows}"
+    if not root.exists():
+        (root / "data" / "raw").mkdir(parents=True)
+        shutil.copytree(ROOT / "models" / "base", root / "models" / "base")
+        output = str(root / "data" / "raw" / "rows.jsonl")
+        subprocess.run([sys.executable, HERE / "rows.py", str(rows), form, output], check=True)
+    config = {"dataset": {"num_proc": 1, "special_tokens": "keep", **dataset}}
+    (root / "training-config.json").write_text(json.dumps(config))
+    return root
+
+
+def format_command(root: Path) -> Command:
+    return [sys.executable, "-m", "factory", "-C", str(root), "run", "format", "--force"]
+
+
+def rival_command(name: str, source: Path, target: Path) -> Command:
+    return [sys.executable, str(HERE / "rivals.py"), name, str(source), str(target)]
+
+
+def marginal(
+    folder: Path, commands: dict[str, Callable[[int], Command]], sizes: Sequence[int]
+) -> dict[str, float]:
+    """Microseconds of CPU a row for each command, between the two sizes."""
+    least: dict[tuple[str, int], float] = {}
+    for _ in range(REPEATS):
+        for size in sizes:
+            for name, command in commands.items():
+                cost = cpu_seconds(command(size), folder)
+                least[name, size] = min(cost, least.get((name, size), cost))
+    small, large = sizes
+    return {n: (least[n, large] - least[n, small]) / (large - small) * 1e6 for n in commands}
+
+
+def against(folder: Path, rival: str, form: str, sizes: tuple[int, int], bar: float) -> list[str]:
+    """One row of the table: our cost a row against a rival's."""
+    roots = {size: workspace(folder, size, form) for size in sizes}
+    costs = marginal(
+        folder,
+        {
+            "ours": lambda size: format_command(roots[size]),
+            rival: lambda size: rival_command(
+                rival, roots[size] / "data" / "raw" / "rows.jsonl", folder / "rival.out"
+            ),
+        },
+        sizes,
+    )
+    ratio = costs[rival] / costs["ours"]
+    return [
+        f"`run format`, CPU a row, {sizes[0]:,} to {sizes[1]:,} rows ({form})",
+        f"{costs['ours']:.1f} us",
+        f"{rival}: {costs[rival]:.1f} us",
+        f"{ratio:.2f}x",
+        f"at least {bar}x",
+    ]
+
+
+def memory(folder: Path, sizes: tuple[int, int]) -> list[str]:
+    """Peak resident memory of the whole process tree at two sizes."""
+    peaks = [_peak(format_command(workspace(folder, size, "openai"))) for size in sizes]
+    return [
+        f"peak memory of `run format`, {sizes[0]:,} and {sizes[1]:,} rows",
+        " and ".join(f"{peak / 1e6:.0f} MB" for peak in peaks),
+        "flat",
+        f"{peaks[1] / peaks[0]:.2f}x",
+        "at most 1.10x, 400 MB",
+    ]
+
+
+def _peak(command: Command) -> int:
+    process = psutil.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    peak = 0
+    while process.poll() is None:
+        try:
+            tree = [process, *process.children(recursive=True)]
+            peak = max(peak, sum(member.memory_info().rss for member in tree))
+        except psutil.NoSuchProcess:
+            pass
+        time.sleep(0.02)
+    return peak
+
+
+def near(folder: Path, rows: int) -> list[str]:
+    """Near duplicates of canonical rows, against datasketch on the same shingles."""
+    root = workspace(folder, rows, "openai")
+    cpu_seconds(format_command(root), folder)
+    source = root / "data" / "splits" / "train.jsonl"
+    costs = {
+        name: cpu_seconds(rival_command(name, source, folder / f"{name}.out"), folder)
+        for name in ("factory_near", "datasketch")
+    }
+    return [
+        f"near duplicates of {rows * 8 // 10:,} rows, CPU in all",
+        f"{costs['factory_near']:.1f} s",
+        f"datasketch: {costs['datasketch']:.1f} s",
+        f"{costs['datasketch'] / costs['factory_near']:.1f}x",
+        "at least 3x",
+    ]
+
+
+def growth(folder: Path, rows: int) -> list[str]:
+    """CPU of a whole run with near duplicates, at ten times the rows."""
+    costs = [
+        cpu_seconds(format_command(workspace(folder, n, "openai", near_duplicates="drop")), folder)
+        for n in (rows, rows * 10)
+    ]
+    return [
+        f"`run format` with near duplicates, {rows:,} and {rows * 10:,} rows",
+        " and ".join(f"{cost:.0f} s" for cost in costs),
+        "linear: 10x",
+        f"{costs[1] / costs[0]:.1f}x",
+        "at most 12x",
+    ]
+
+
+BENCHMARKS: dict[str, Callable[[Path], list[str]]] = {
+    "orjson": lambda f: against(
+        f, "orjson_round_trip", "openai", (scaled(50_000), scaled(200_000)), 0.5
+    ),
+    "unsloth": lambda f: against(f, "unsloth", "sharegpt", (scaled(10_000), scaled(50_000)), 3),
+    "llamafactory": lambda f: against(
+        f, "llamafactory", "sharegpt", (scaled(10_000), scaled(50_000)), 5
+    ),
+    "memory": lambda f: memory(f, (10_000, scaled(1_000_000))),
+    "near": lambda f: near(f, scaled(100_000)),
+    "growth": lambda f: growth(f, scaled(100_000)),
+}
+
+
+def main(names: Sequence[str]) -> None:
+    """Print the table, row by row."""
+    print("| what | factory | rival or limit | ratio | bar |\n|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory(prefix="bench-format-") as folder:
+        for name in names or BENCHMARKS:
+            try:
+                print("|", " | ".join(BENCHMARKS[name](Path(folder))), "|", flush=True)
+            except RuntimeError as error:
+                print(f"| {name} | not measured: {str(error).splitlines()[-1]} | | | |", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,87 @@
+"""The same job done otherwise: `python rivals.py NAME IN OUT`, each in its own process."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+
+def orjson_round_trip(source: str, target: str) -> None:
+    """The floor: parse every line, serialise it, write it."""
+    import orjson
+
+    with open(source, "rb") as lines, open(target, "wb") as output:
+        for line in lines:
+            output.write(orjson.dumps(orjson.loads(line)) + b"\n")
+
+
+def unsloth(source: str, target: str) -> None:
+    """Unsloth's way: `datasets`, standardize_data_formats, a map, and a file at the end."""
+    import unsloth  # noqa: F401 - its companion package refuses to be imported without it
+    from unsloth_zoo.dataset_utils import standardize_data_formats
+
+    standard = standardize_data_formats(_load(source), num_proc=1)
+    counted = standard.map(lambda row: {"turns": len(row["conversations"])})
+    counted.to_json(target)
+
+
+def llamafactory(source: str, target: str) -> None:
+    """LLaMA-Factory's converter and aligner with its own defaults for ShareGPT rows."""
+    # Its package imports this for audio rows, of which there are none here.
+    sys.modules.setdefault("torchaudio", ModuleType("torchaudio"))
+    from llamafactory.data.converter import align_dataset
+    from llamafactory.data.parser import DatasetAttr
+
+    attributes = DatasetAttr(load_from="file", dataset_name=source, formatting="sharegpt")
+    settings = SimpleNamespace(
+        streaming=False, preprocessing_num_workers=1, overwrite_cache=True, media_dir=""
+    )
+    training = SimpleNamespace(local_process_index=0)
+    aligned = align_dataset(_load(source), attributes, settings, training)
+    aligned.to_json(target)
+
+
+def _load(source: str) -> Any:
+    from datasets import disable_caching, load_dataset
+
+    disable_caching()
+    cache = os.environ["BENCHMARK_CACHE"]
+    return load_dataset("json", data_files=source, split="train", cache_dir=cache)
+
+
+def datasketch(source: str, target: str) -> None:
+    """Near duplicates with datasketch, over the same shingles, permutations and threshold."""
+    from datasketch import MinHash, MinHashLSH
+
+    from factory.data.near import PERMUTATIONS, shingles, text_of
+
+    index = MinHashLSH(threshold=0.7, num_perm=PERMUTATIONS)
+    with open(source, "rb") as lines, open(target, "w") as output:
+        for row, line in enumerate(lines):
+            sketch = MinHash(num_perm=PERMUTATIONS)
+            sketch.update_batch([gram.encode() for gram in shingles(text_of(line))])
+            similar = index.query(sketch)
+            if similar:
+                output.write(f"{row} {min(similar)}\n")
+            index.insert(row, sketch)
+
+
+def factory_near(source: str, target: str) -> None:
+    """Near duplicates as format finds them."""
+    from factory.data.near import near_duplicates
+
+    with open(source, "rb") as lines, open(target, "w") as output:
+        found = near_duplicates(enumerate(lines), 0.7)
+        for row, twin in zip(found.rows.tolist(), found.values.tolist(), strict=True):
+            output.write(f"{row} {twin}\n")
+
+
+RIVALS = {
+    function.__name__: function
+    for function in (orjson_round_trip, unsloth, llamafactory, datasketch, factory_near)
+}
+
+if __name__ == "__main__":
+    RIVALS[sys.argv[1]](sys.argv[2], sys.argv[3])
