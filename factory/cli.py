@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from factory import __version__
-from factory.commands import config, doctor, invocation, models, presets, release, training
+from factory.commands import config, data, doctor, invocation, models, presets, release, training
 from factory.commands.invocation import print_json, wants_json
 from factory.errors import ConfigError, FactoryError, did_you_mean
 
@@ -103,6 +103,7 @@ def build_parser() -> Parser:
     add("next", "the one next action, its exact command and why", _next)
     _add_init(add("init", "make a workspace", _init))
     config.add_parser(commands, shared)
+    data.add_parser(commands, shared)
     presets.add_parser(commands, shared)
     doctor.add_parser(commands, shared)
     release.add_parser(commands, shared)
