@@ -133,6 +133,15 @@ class SourceReport(Artifact):
     splits: dict[str, int] = Field(default_factory=dict)
 
 
+class MixReport(Artifact):
+    """One source of the mix: the share asked for, null without a weight, and the rows it gave."""
+
+    asked: float | None
+    got: float
+    rows: int
+    available: int
+
+
 class DatasetReport(Artifact):
     """`metrics/dataset.json`. read = kept + rejected + duplicates + filtered, always."""
 
@@ -146,6 +155,7 @@ class DatasetReport(Artifact):
     filter_reasons: dict[str, int] = Field(default_factory=dict)
     splits: dict[str, SplitReport]
     sources: dict[str, SourceReport]
+    mix: dict[str, MixReport] = Field(default_factory=dict)
     tools: dict[str, dict[str, int]] = Field(description="Calls of each tool, by split.")
     roles: dict[str, int]
     leakage: dict[str, int] = Field(description="Kind of leak -> rows found in two splits.")

@@ -243,11 +243,25 @@ class Training(Section):
     )
 
 
+class Mixed(Section):
+    """One source of a mix: its share by weight, or a number of rows."""
+
+    path: str = Field(min_length=1, description="A file, a folder or a pattern.")
+    weight: float | None = Field(None, gt=0, description="Its share, in any unit.")
+    max_samples: int | None = Field(None, ge=1, description="Rows to take at most.")
+    min_quality: float | None = Field(None, ge=0, le=1, description="Instead of the data set's.")
+    domains: list[str] = Field(default_factory=list, description="Instead of the data set's.")
+
+
 class Dataset(Section):
     """Raw examples in, splits out."""
 
     sources: Annotated[list[str], BeforeValidator(_as_list)] = Field(
         default=["data/raw"], description="Files and folders of raw examples."
+    )
+    mix: list[Mixed] = Field(
+        default_factory=list,
+        description="Sources by weight, instead of dataset.sources; no row is drawn twice.",
     )
     format: str = Field("auto", description="The row format of all sources, or auto.")
     prompt_template: str = Field(

@@ -44,13 +44,12 @@ def _named(context: Context, *paths: Path) -> Files:
 def _raw(context: Context) -> Files:
     from factory.data import sources
 
-    tokenizer = base_model.resolve(context).tokenizer_files()
-    found = sources.find(
-        context.config.dataset.sources,
-        resolve=lambda source: context.resolve(source, field="dataset.sources"),
-        name=context.workspace.relative,
-    )
-    return {source.name: source.path for source in found} | tokenizer
+    raw = {source.name: source.path for source in sources.configured(context)}
+    benchmarks = [
+        context.resolve(path, field="dataset.decontaminate")
+        for path in context.config.dataset.decontaminate
+    ]
+    return raw | _named(context, *benchmarks) | base_model.resolve(context).tokenizer_files()
 
 
 def _splits(context: Context, *names: str) -> Files:

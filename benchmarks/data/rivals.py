@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.machinery import ModuleSpec
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -30,7 +31,9 @@ def unsloth(source: str, target: str) -> None:
 def llamafactory(source: str, target: str) -> None:
     """LLaMA-Factory's converter and aligner with its own defaults for ShareGPT rows."""
     # Its package imports this for audio rows, of which there are none here.
-    sys.modules.setdefault("torchaudio", ModuleType("torchaudio"))
+    audio = ModuleType("torchaudio")
+    audio.__spec__ = ModuleSpec("torchaudio", None)
+    sys.modules.setdefault("torchaudio", audio)
     from llamafactory.data.converter import align_dataset
     from llamafactory.data.parser import DatasetAttr
 

@@ -61,13 +61,19 @@ def ingest(
 
 
 def _tasks(sources: Sequence[Source], settings: Dataset, special: SpecialTokens) -> Iterator[Task]:
-    selection = Selection(
-        settings.prompt_template, settings.min_quality, frozenset(settings.domains)
-    )
     for number, source in enumerate(sources):
+        selection = _selection(settings, source.file.entry)
         origin = Origin(source.file.name, source.format.value, selection, special)
         for piece in containers.pieces(source.file.path, settings.max_line_bytes):
             yield Task(number, origin, piece)
+
+
+def _selection(settings: Dataset, entry: int) -> Selection:
+    """Which rows of one source are wanted: as its mix entry says, or else the data set."""
+    own = settings.mix[entry] if settings.mix else None
+    quality = settings.min_quality if own is None or own.min_quality is None else own.min_quality
+    domains = own.domains if own and own.domains else settings.domains
+    return Selection(settings.prompt_template, quality, frozenset(domains))
 
 
 def detect_format(file: SourceFile, settings: Dataset) -> Decision:

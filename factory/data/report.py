@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from factory.artifacts import DatasetReport, SourceReport, SplitReport, TokenLengths
+from factory.artifacts import DatasetReport, MixReport, SourceReport, SplitReport, TokenLengths
 from factory.data.canonical import SPLITS
 from factory.data.ingest import Source
 from factory.data.rows import DROPS, DUPLICATE, Rows
@@ -20,6 +20,7 @@ def build(
     *,
     hashes: Sequence[str],
     leakage: dict[str, int],
+    mix: dict[str, MixReport],
     schema: tuple[int, int],
 ) -> DatasetReport:
     """Return the report. `schema` is (rows checked, rows in violation)."""
@@ -44,6 +45,7 @@ def build(
             for number, name in enumerate(SPLITS)
         },
         sources={source.file.name: _source(n, source, rows) for n, source in enumerate(sources)},
+        mix=mix,
         tools=_tools(rows.profiles, counts),
         roles=_sum((Counter(p.profile.roles) for p in rows.profiles), counts.sum(axis=0)),
         leakage=leakage,

@@ -14,13 +14,15 @@ from factory.data.sources import SourceFile
 from factory.data.spool import SourceProfile
 
 # The fate of a row: its split number, or why it is left out.
-KEPT, DUPLICATE, TOO_LONG, UNRENDERABLE, NEAR_DUPLICATE, CONTAMINATED = 0, -1, -2, -3, -4, -5
+KEPT, DUPLICATE, TOO_LONG, UNRENDERABLE = 0, -1, -2, -3
+NEAR_DUPLICATE, CONTAMINATED, NOT_DRAWN = -4, -5, -6
 DROPS = {
     DUPLICATE: "duplicate",
     NEAR_DUPLICATE: "near_duplicate",
     CONTAMINATED: "contaminated",
     TOO_LONG: "too_long",
     UNRENDERABLE: "template_refuses",
+    NOT_DRAWN: "not_drawn",
 }
 
 

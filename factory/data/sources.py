@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from factory import storage
+from factory.context import Context
 from factory.data.canonical import NO_SPLIT, SPLIT_NAMES
 from factory.data.containers import SUFFIXES, reader_of
 from factory.errors import DataError
@@ -20,6 +21,23 @@ class SourceFile(NamedTuple):
     path: Path
     name: str
     split: int
+    entry: int = 0  # its place in dataset.mix
+
+
+def configured(context: Context) -> list[SourceFile]:
+    """The files that `dataset.mix` or else `dataset.sources` mean; a file counts for one entry."""
+    settings = context.config.dataset
+    entries = [[entry.path] for entry in settings.mix] or [settings.sources]
+    found: dict[str, SourceFile] = {}
+    for number, paths in enumerate(entries):
+        field = "dataset.mix" if settings.mix else "dataset.sources"
+        for file in find(
+            paths,
+            resolve=lambda path, field=field: context.resolve(path, field=field),  # type: ignore[misc]
+            name=context.workspace.relative,
+        ):
+            found.setdefault(file.name, file._replace(entry=number))
+    return [found[name] for name in sorted(found)]
 
 
 def find(

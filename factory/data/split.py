@@ -71,7 +71,7 @@ def assign(
     sizes = rows_of[heads]
     lowest = np.full(len(roots), np.iinfo(np.uint64).max, dtype=np.uint64)
     np.minimum.at(lowest, roots, names)
-    order = _ordered(_shuffled(lowest[heads], seed), strata[heads])
+    order = _ordered(shuffled(lowest[heads], seed), strata[heads])
     several = order[sizes[order] > 1]
     single = order[sizes[order] == 1]
     quotas = np.array([quota(len(roots), ratio) for ratio in ratios])
@@ -121,7 +121,7 @@ def quota(rows: int, ratio: float) -> int:
     return max(1, round(rows * ratio)) if ratio > 0 and rows > 2 else 0
 
 
-def _shuffled(keys: np.ndarray, seed: int) -> np.ndarray:
+def shuffled(keys: np.ndarray, seed: int) -> np.ndarray:
     """Keys scrambled with the seed (the SplitMix64 finaliser, Steele et al. 2014)."""
     gamma, first, second = (np.uint64(constant) for constant in _MIX)
     with np.errstate(over="ignore"):

@@ -69,6 +69,8 @@ def write_drops(output: BinaryIO, rows: Rows, benchmarks: Sequence[str]) -> None
             detail = "{} {}:{}".format(_LIKE[reason], *place(original))
         elif reason == "contaminated":
             detail = f"repeats {benchmarks[rows.contamination.of(row) or 0]}"
+        elif reason == "not_drawn":
+            detail = "beyond the share of its source in dataset.mix"
         else:
             detail = f"{rows.tokens.of(row)} tokens"
         storage.write_jsonl(

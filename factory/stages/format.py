@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from factory import artifacts, base_model, chat_template, storage
-from factory.artifacts import Check, DatasetReport, Decision
+from factory.artifacts import Check, DatasetReport, Decision, MixReport
 from factory.context import Context
-from factory.data import dedup, gate, placement, report, schema, sources, tokens, work
+from factory.data import dedup, gate, mix, placement, report, schema, sources, tokens, work
 from factory.data.contamination import Benchmarks
 from factory.data.ingest import ingest
 from factory.data.markup import NO_TOKENS, SpecialTokens, special_tokens
@@ -19,11 +19,11 @@ from factory.data.rows import (
     DUPLICATE,
     KEPT,
     NEAR_DUPLICATE,
+    NOT_DRAWN,
     TOO_LONG,
     UNRENDERABLE,
     Rows,
 )
-from factory.data.sources import SourceFile
 from factory.data.spool import Spool
 from factory.data.write import write_drops, write_splits
 from factory.errors import DataError
@@ -37,7 +37,7 @@ def run(context: Context) -> dict[str, Decision]:
     Raises DataError when there is no row to read or the model's tokenizer is of no use.
     """
     paths = [context.path(f"dataset.{key}") for key in ("path", "validation_path", "test_path")]
-    files = _source_files(context)
+    files = sources.configured(context)
     workers = work.choose_workers(files, context.config.dataset.num_proc)
     with (
         Spool(context.workspace.state) as spool,
@@ -58,6 +58,7 @@ def run(context: Context) -> dict[str, Decision]:
         _drop_near_duplicates(context, spool, rows)
         _drop_contaminated(context, spool, rows)
         _measure(context, spool, rows)
+        mixed = _draw_mix(context, rows)
         placed = placement.place(
             rows, context.config.dataset.split_ratios, context.config.dataset.seed
         )
@@ -69,6 +70,7 @@ def run(context: Context) -> dict[str, Decision]:
             rows,
             hashes=[storage.sha256_file(path) for path in paths],
             leakage=placed.leakage,
+            mix=mixed,
             schema=schema.violations(paths),
         )
     artifacts.save(summary, context.workspace.dataset_report)
@@ -81,14 +83,6 @@ def judge(context: Context) -> list[Check]:
     """Is the data set whole, canonical, large enough and free of leaks?"""
     summary = artifacts.load(DatasetReport, context.workspace.dataset_report)
     return gate.judge_dataset(summary, context.config)
-
-
-def _source_files(context: Context) -> list[SourceFile]:
-    return sources.find(
-        context.config.dataset.sources,
-        resolve=lambda source: context.resolve(source, field="dataset.sources"),
-        name=context.workspace.relative,
-    )
 
 
 def _special_tokens(context: Context) -> SpecialTokens:
@@ -169,6 +163,26 @@ def _place(rows: Rows, row: int) -> str:
     """File and line of one row."""
     source = rows.profiles[int(rows.index.column("profile")[row])].source
     return f"{rows.files[source].name}:{rows.index.column('line')[row]}"
+
+
+def _draw_mix(context: Context, rows: Rows) -> dict[str, MixReport]:
+    """Draw the shares of dataset.mix; what is predefined for validation or test stays out of it."""
+    settings = context.config.dataset
+    if not settings.mix:
+        return {}
+    entry_of = np.array([rows.files[p.source].entry for p in rows.profiles], dtype=np.int32)
+    pool = (rows.fate == KEPT) & (rows.asked() <= 0)
+    entries = np.where(pool, entry_of[rows.index.column("profile")], -1)
+    members = [np.flatnonzero(entries == number) for number in range(len(settings.mix))]
+    counts = mix.quotas(
+        [len(found) for found in members],
+        [entry.weight for entry in settings.mix],
+        [entry.max_samples for entry in settings.mix],
+    )
+    names = rows.index.column("content")
+    for found, count in zip(members, counts, strict=True):
+        rows.drop(found[~mix.draw(names[found], count, settings.seed)], NOT_DRAWN)
+    return mix.report(settings.mix, [len(found) for found in members], counts)
 
 
 def _sample(wanted: np.ndarray, seed: int) -> np.ndarray:

@@ -287,3 +287,23 @@ def test_a_row_that_is_too_long_can_stop_the_run(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="longer than") as caught:
         run(context)
     assert caught.value.where == "data/raw/a.jsonl:2"
+
+
+def test_a_mix_draws_shares_and_reports_them(tmp_path: Path) -> None:
+    files = {
+        "chat.jsonl": "".join(pair(f"chat {n}") for n in range(200)),
+        "domain.jsonl": "".join(pair(f"domain {n}", quality_score=n % 2) for n in range(100)),
+    }
+    mixture = [
+        {"path": "data/raw/chat.jsonl", "weight": 3},
+        {"path": "data/raw/domain.jsonl", "weight": 1, "min_quality": 0.6},
+    ]
+    context = workspace(tmp_path, files, mix=mixture)
+    run(context)
+    found = report(context)
+    assert {name: (m["asked"], m["got"], m["rows"]) for name, m in found["mix"].items()} == {
+        "data/raw/chat.jsonl": (0.75, 0.75, 150),
+        "data/raw/domain.jsonl": (0.25, 0.25, 50),
+    }
+    assert found["filter_reasons"] == {"not_drawn": 50}
+    assert found["reject_reasons"] == {"low_quality": 50}
