@@ -36,8 +36,11 @@ def _finite(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _number(value: Any) -> float | None:
-    return float(value) if _finite(value) else None
+def _mean(values: list[Any]) -> float | None:
+    """The mean, or None if there is nothing, or anything that is not a finite number."""
+    if not values or not all(_finite(value) for value in values):
+        return None
+    return float(sum(values) / len(values))
 
 
 def _loss_finite(stats: dict[str, Any]) -> Check:
@@ -59,7 +62,10 @@ def _loss_finite(stats: dict[str, Any]) -> Check:
 
 
 def _loss_decreased(stats: dict[str, Any], minimum: float) -> Check:
-    first, last = _number(stats.get("initial_loss")), _number(stats.get("final_loss"))
+    """Means of the first and the last tenth of the curve: single batches are noisy."""
+    losses = [point.get("loss") for point in stats.get("curve") or [] if "loss" in point]
+    tenth = max(len(losses) // 10, 1)
+    first, last = _mean(losses[:tenth]), _mean(losses[-tenth:])
     if first is None or last is None or first <= 0:
         share, why = None, "the losses are unknown"
     else:

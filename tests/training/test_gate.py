@@ -42,9 +42,9 @@ def test_nothing_at_all_closes_everything() -> None:
         ({"final_loss": None}, "loss_finite"),
         ({"curve": []}, "loss_finite"),
         ({"curve": [{"step": 1, "loss": 0.0, "grad_norm": float("nan")}]}, "loss_finite"),
-        ({"initial_loss": None}, "loss_decreased"),
-        ({"final_loss": 2.0}, "loss_decreased"),
-        ({"final_loss": True}, "loss_decreased"),
+        ({"curve": [{"step": 1, "loss": None}, {"step": 2, "loss": 1.0}]}, "loss_decreased"),
+        ({"curve": [{"step": 1, "loss": 1.0}, {"step": 2, "loss": 1.0}]}, "loss_decreased"),
+        ({"curve": [{"step": 1, "loss": 2.0}, {"step": 2, "loss": True}]}, "loss_decreased"),
         ({"mask": {}}, "mask_proven"),
         ({"mask": {"train": {"rows": 0, "trained_tokens": 0}}}, "mask_proven"),
     ],
@@ -56,6 +56,14 @@ def test_bad_statistics_close_it(change: dict[str, Any], check: str) -> None:
 def test_the_loss_has_to_fall_by_the_threshold() -> None:
     assert closed(GOOD, minimum=0.4) == []
     assert closed(GOOD, minimum=0.5) == ["loss_decreased"]
+
+
+def test_one_lucky_batch_does_not_count() -> None:
+    noisy = [1.0] * 10 + [0.9] + [1.1] * 9 + [1.0] * 19 + [0.1]
+    curve = [{"step": step, "loss": loss, "grad_norm": 1.0} for step, loss in enumerate(noisy)]
+    assert closed(replace(GOOD, stats=GOOD_STATS | {"curve": curve}), minimum=0.5) == [
+        "loss_decreased"
+    ]
 
 
 def test_a_tensor_that_is_not_finite_is_named() -> None:

@@ -123,7 +123,7 @@ def test_the_child_dies_with_its_parent(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     parent = subprocess.Popen([sys.executable, "-c", program, root], cwd=ROOT, env=environment)
     try:
-        for _ in range(2400):
+        for _ in range(6000):
             known = status.read(context.workspace)
             if known and known["phase"] == "training":
                 break

@@ -20,6 +20,7 @@ import pytest
 from factory.training import launch
 from tests.training.conftest import make_context, run_script, start_script
 
+PATIENCE = 600  # seconds; a shared machine may be ten times slower than an idle one
 SECRET = "hf_ThisIsASecretThatMustNotLeak123"
 
 
@@ -62,7 +63,8 @@ def remove_results(folder: Path) -> None:
 
 def wait_for(folder: Path, step: int, process: subprocess.Popen[str]) -> None:
     """Wait until the status of a running script shows `step`."""
-    for _ in range(1200):
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
         try:
             if status_of(folder)["phase"] == "training" and status_of(folder)["step"] >= step:
                 return
@@ -70,7 +72,7 @@ def wait_for(folder: Path, step: int, process: subprocess.Popen[str]) -> None:
             pass
         assert process.poll() is None, process.communicate()[0][-3000:]
         time.sleep(0.05)
-    raise AssertionError("the script made no step in a minute")
+    raise AssertionError(f"no step {step} in {PATIENCE} seconds")
 
 
 def test_writes_everything_it_promises(trained: Path) -> None:
@@ -188,11 +190,11 @@ def test_a_signal_saves_a_checkpoint_and_stops(
     wait_for(folder, 1, process)
     process.send_signal(number)
     began = time.monotonic()
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=PATIENCE)
     if process.returncode == launch.DONE:
         pytest.fail("the script was quicker than the signal")
     assert process.returncode == launch.INTERRUPTED, output[-3000:]
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 30  # 10 s is promised; other tests may share the cores
     status = status_of(folder)
     assert (status["phase"], status["running"]) == ("interrupted", False)
     assert number.name in status["error"]
