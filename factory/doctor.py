@@ -265,15 +265,12 @@ def check_data(patient: Patient) -> Finding:
     """The raw examples are there."""
     if patient.config is None:
         return Finding("data", "WARN", "not known without a configuration", "mend that first")
+    from factory.console import Console
+    from factory.context import Context
     from factory.data import sources
 
-    workspace = patient.workspace
     try:
-        found = sources.find(
-            patient.config.dataset.sources,
-            resolve=lambda source: (workspace.root / source).resolve(),
-            name=workspace.relative,
-        )
+        found = sources.configured(Context(patient.workspace, patient.config, Console(quiet=True)))
     except FactoryError as error:
         return Finding("data", "FAIL", str(error.message), error.hint or "fill data/raw")
     details = {source.name: f"{source.path.stat().st_size} bytes" for source in found}

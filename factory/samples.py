@@ -24,11 +24,13 @@ Shape = Callable[[random.Random, int], Row]
 
 
 def write(root: Path, config: Config) -> list[Path]:
-    """Write sample rows where `dataset.sources` of a workspace points; return the files."""
+    """Write sample rows where `dataset.mix` or `dataset.sources` points; return the files."""
     shape = SHAPES.get(config.expert.group, chat)
     rows = list(generate(shape))
+    mix = {entry.path: entry.weight or 1.0 for entry in config.dataset.mix}
+    parts = _shares(mix, rows) if mix else _parts(config.dataset.sources, rows)
     written = []
-    for name, part in _parts(config.dataset.sources, rows):
+    for name, part in parts:
         path = storage.inside(root, name, field="dataset.sources")
         with storage.atomic_write(path) as file:
             for row in part:
@@ -45,15 +47,19 @@ def generate(shape: Shape, count: int = ROWS) -> Iterator[Row]:
 
 
 def _parts(sources: list[str], rows: list[Row]) -> Iterator[tuple[str, list[Row]]]:
-    """Which rows go to which file: split files by their share, else all to one file."""
+    """Which rows go to which source: split files by their share, else all to the one."""
     if len(sources) == 1:
-        name = sources[0]
-        yield (name if PurePosixPath(name).suffix else f"{name}/sample.jsonl"), rows
-        return
-    start = 0
-    for name, share in zip(sources, SPLITS.values(), strict=False):
-        end = start + round(share * len(rows))
-        yield name, rows[start:end]
+        return _shares({sources[0]: 1.0}, rows)
+    return _shares(dict(zip(sources, SPLITS.values(), strict=False)), rows)
+
+
+def _shares(weights: dict[str, float], rows: list[Row]) -> Iterator[tuple[str, list[Row]]]:
+    """Rows in the given order, a share for each source; a folder gets one file."""
+    total, start, passed = sum(weights.values()), 0, 0.0
+    for name, weight in weights.items():
+        passed += weight
+        end = round(passed / total * len(rows))
+        yield (name if PurePosixPath(name).suffix else f"{name}/sample.jsonl"), rows[start:end]
         start = end
 
 

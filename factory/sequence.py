@@ -126,9 +126,10 @@ def _configuration(around: Workspace, name: str) -> dict[str, Any]:
     path = str(around.root / CONFIG_NAME)
     resolved = layers.resolve(layers.Layer(CONFIG_NAME, path, own), root=around.root).config
     project["allowed_paths"] = [UP, *resolved.project.allowed_paths]
-    own.setdefault("dataset", {})["sources"] = [
-        _from_below(source) for source in resolved.dataset.sources
-    ]
+    dataset = own.setdefault("dataset", {})
+    dataset["sources"] = [_from_below(source) for source in resolved.dataset.sources]
+    mix = [entry.model_dump(mode="json") for entry in resolved.dataset.mix]
+    dataset["mix"] = [{**entry, "path": _from_below(entry["path"])} for entry in mix]
     if (around.root / resolved.model.name).is_dir():
         own.setdefault("model", {})["name"] = _from_below(resolved.model.name)
     return own

@@ -59,6 +59,22 @@ def test_samples_lie_where_the_preset_reads(
     assert sorted(path.name for path in raw.iterdir()) == files
 
 
+def test_samples_of_a_mix_have_its_shares(tmp_path: Path) -> None:
+    init.make(tmp_path / "ws", preset="aj-mixed-h200", model="models/base", sample=True)
+    raw = tmp_path / "ws" / "data" / "raw"
+    rows = {path.parent.name: len(path.read_text().splitlines()) for path in raw.rglob("*.jsonl")}
+    assert rows == {
+        "conversation": 120,
+        "knowledge": 36,
+        "agent": 36,
+        "apothecary": 24,
+        "strategy": 24,
+    }
+    Workspace(tmp_path / "ws").run("format", quiet=True)
+    report = json.loads((tmp_path / "ws" / "metrics" / "dataset.json").read_text())
+    assert sum(split["rows"] for split in report["splits"].values()) == 240
+
+
 def test_a_wrong_preset_makes_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="did you mean 'mtg-teach'"):
         init.make(tmp_path / "ws", preset="mtg-teech")
