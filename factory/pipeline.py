@@ -11,6 +11,7 @@ from factory.context import Context
 from factory.errors import ConfigError, did_you_mean
 
 Files = dict[str, Path]
+SCRIPT_FILES = ("train.py", "training_data.py", "training_state.py")
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,8 @@ def _models(context: Context) -> Files:
 
 def _trained(context: Context) -> Files:
     workspace = context.workspace
-    records = (workspace.training_stats, workspace.script, workspace.script_config)
+    script = (workspace.script.with_name(name) for name in SCRIPT_FILES)
+    records = (workspace.training_stats, workspace.script_config, *script)
     return _models(context) | _named(context, *records)
 
 

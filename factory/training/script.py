@@ -19,7 +19,7 @@ from factory.hardware import GIB, SMALL_MODEL, Machine
 from factory.training import contradictions
 
 TEMPLATES = Path(__file__).parent / "templates"
-FILES = ("train.py", "training_data.py", "training_state.py")
+FILES = pipeline.SCRIPT_FILES
 GPU_ONLY_OPTIMIZERS = {
     "adamw_8bit": "adamw_torch_fused",
     "paged_adamw_8bit": "adamw_torch_fused",
