@@ -10,6 +10,7 @@ from factory.migrate.rules import (
     Values,
     auto,
     checkpointing,
+    choice,
     data_file,
     modules,
     optimizer,
@@ -57,6 +58,9 @@ AXOLOTL = Tool(
         "adapter": _adapter,
         "datasets": _datasets,
         "val_set_size": validation_share,
+        "excess_length_strategy": choice(
+            "dataset.excess_length", {"drop": "drop", "raise": "error"}
+        ),
         "chat_template_jinja": to("dataset.chat_template"),
         "dataset_processes": to("dataset.num_proc"),
         "lora_r": to("lora.r"),

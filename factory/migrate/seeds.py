@@ -40,7 +40,7 @@ def _no_remote_code(value: Any) -> Values:
 
 
 DTYPES = {"bfloat16": "bfloat16", "float16": "float16", "float32": "float32", "auto": None}
-_MIX = "a weight of the mix: see dataset in docs/configuration.md"
+_MIX = "the weight of one source: dataset.mix"
 
 FLAT = Tool(
     name="flat YAML (AJ)",

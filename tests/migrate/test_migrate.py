@@ -61,6 +61,7 @@ val_set_size: 0.05
 output_dir: ./outputs/lora-out
 adapter: qlora
 sequence_len: 2048
+excess_length_strategy: raise
 sample_packing: false
 lora_r: 16
 lora_alpha: 32
@@ -164,6 +165,7 @@ EXPECTED: dict[str, tuple[str, dict[str, Any], list[str]]] = {
             "model.name": "NousResearch/Llama-3.2-1B",
             "model.load_in_4bit": True,
             "training.bf16": None,
+            "dataset.excess_length": "error",
             "training.per_device_train_batch_size": 2,
             "lora.target_modules": "all-linear",
             "training.lr_scheduler_type": "cosine",
