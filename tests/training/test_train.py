@@ -21,6 +21,7 @@ from factory.training import launch
 from tests.training.conftest import make_context, run_script, start_script
 
 PATIENCE = 600  # seconds; a shared machine may be ten times slower than an idle one
+KILLS = int(os.environ.get("FACTORY_KILLS", "3"))  # 50 on demand
 SECRET = "hf_ThisIsASecretThatMustNotLeak123"
 
 
@@ -165,7 +166,7 @@ def test_checkpoints_of_another_run_are_refused(copy_of_trained: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "seed", [0, *(pytest.param(number, marks=pytest.mark.slow) for number in range(1, 50))]
+    "seed", [0, *(pytest.param(number, marks=pytest.mark.slow) for number in range(1, KILLS))]
 )
 def test_kill_9_and_rerun_is_bit_identical(trained: Path, tmp_path: Path, seed: int) -> None:
     folder = make_context(tmp_path / "ws").workspace.root
