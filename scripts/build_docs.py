@@ -45,44 +45,48 @@ The same as JSON Schema: `python -m factory schema training-config`.
 def configuration() -> str:
     """The page: one table a section, one row a field."""
     schema = config.json_schema()
-    definitions = schema["$defs"]
-    fields = schema["properties"]
-    sections = {
-        name: field["$ref"].rpartition("/")[2] for name, field in fields.items() if "$ref" in field
-    }
+    fields, models = schema["properties"], schema["$defs"]
+    sections = {name: _name(field) for name, field in fields.items() if "$ref" in field}
     alone = {name: field for name, field in fields.items() if name not in sections}
-    parts = [HEAD, _table("Top level", "Beside the sections.", alone, config.Config)]
-    for name, definition in sections.items():
-        section = definitions[definition]
-        parts.append(_table(name, section["description"], section["properties"], _model_of(name)))
-    return "\n".join(parts)
+    tables = [_table("Top level", "Config", {"description": "", "properties": alone})]
+    tables += [_table(name, model, models[model]) for name, model in sections.items()]
+    inner = sorted(models.keys() - set(sections.values()))
+    tables += [_table(f"`{model}`", model, models[model]) for model in inner]
+    return "\n".join([HEAD, *tables])
 
 
-def _model_of(name: str) -> type[config.Section]:
-    model: Any = config.Config.model_fields[name].annotation
-    return model  # type: ignore[no-any-return]
+def _name(field: dict[str, Any]) -> str:
+    """The model that a field refers to."""
+    return str(field["$ref"]).rpartition("/")[2]
 
 
-def _table(
-    title: str, description: str, fields: dict[str, Any], model: type[config.Section]
-) -> str:
-    rows = [_row(key, field, model) for key, field in fields.items()]
-    aliases = [f"`{alias}` for `{field}`" for alias, field in sorted(model.aliases.items())]
-    accepted = [f"Also accepted: {', '.join(aliases)}.", ""] if aliases else []
-    head = ["| Field | Type | Default | Meaning |", "|---|---|---|---|"]
-    return "\n".join([f"## {title}", "", description, "", *accepted, *head, *rows, ""])
+def _table(title: str, model: str, schema: dict[str, Any]) -> str:
+    section: type[config.Section] = getattr(config, model)
+    rows = [_row(key, field, section) for key, field in schema["properties"].items()]
+    aliases = [f"`{alias}` for `{field}`" for alias, field in sorted(section.aliases.items())]
+    accepted = f"Also accepted: {', '.join(aliases)}." if aliases else ""
+    table = ["| Field | Type | Default | Meaning |", "|---|---|---|---|", *rows]
+    parts = [f"## {title}", schema["description"], accepted, "\n".join(table)]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _row(key: str, field: dict[str, Any], model: type[config.Section]) -> str:
     names = {info.alias or name: name for name, info in model.model_fields.items()}
-    default = model.model_fields[names[key]].get_default(call_default_factory=True)
+    info = model.model_fields[names[key]]
+    default = (
+        "required"
+        if info.is_required()
+        else json.dumps(info.get_default(call_default_factory=True))
+    )
     marks = ["**threshold**"] if field.get("gate") else []
     meaning = " ".join([*marks, field["description"]])
-    return f"| `{key}` | {_type(field)} | `{json.dumps(default)}` | {meaning} |"
+    return f"| `{key}` | {_type(field)} | `{default}` | {meaning} |"
 
 
 def _type(field: dict[str, Any]) -> str:
-    """What JSON value the field takes, with its limits."""
+    """What JSON value the field takes, with its limits; `Name` is an object with its own table."""
+    if "$ref" in field:
+        return f"`{_name(field)}`"
     if "anyOf" in field:
         return " or ".join(_type(option) for option in field["anyOf"])
     if "enum" in field:

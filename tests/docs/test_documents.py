@@ -66,7 +66,7 @@ def test_factory_commands_are_accepted(path: Path) -> None:
 
 def without_placeholders(words: list[str]) -> list[str]:
     """A command template with example values."""
-    verbs = {"config": "validate", "models": "list"}
+    verbs = {"config": "validate", "models": "list", "data": "stats"}
     example = {"STAGE": "format", "VERB": verbs.get(words[0], "VERB")}
     return [example.get(word, word) for word in words if not word.startswith("[")]
 
