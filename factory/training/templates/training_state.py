@@ -21,6 +21,13 @@ HEARTBEAT_SECONDS = 2.0
 MANIFEST = "manifest.json"
 REPORTED = ("loss", "grad_norm", "learning_rate", "eval_loss", "num_tokens")
 BATCH = ("per_device_train_batch_size", "gradient_accumulation_steps")
+NOT_DECISIVE = (
+    "per_device_eval_batch_size",
+    "output_dir",
+    "save_total_limit",
+    "report_to",
+    "run_name",
+)
 
 
 class OtherRun(Exception):
@@ -158,7 +165,7 @@ def identity(config: dict, root: Path = Path()) -> dict:
     How the effective batch is cut up, where files lie and what is logged do not decide them.
     """
     trainer = config["trainer"]
-    free = {"output_dir", "save_total_limit", "report_to", "run_name", *BATCH}
+    free = {*BATCH, *NOT_DECISIVE}
     settings = {key: value for key, value in trainer.items() if key not in free}
     settings["effective_batch"] = math.prod(trainer[key] for key in BATCH)
     base = sorted((root / config["model"]["name"]).glob("*"))
