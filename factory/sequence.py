@@ -175,14 +175,13 @@ def _write_summary(workspace: Workspace, done: list[Member]) -> None:
 
 
 def require_all_open(done: list[Member]) -> None:
-    """GateClosed, naming the members that did not get through."""
+    """GateClosed, naming the members that did not get through and why."""
     failed = [member for member in done if member.problem]
     if failed:
-        names = ", ".join(f"{member.preset} ({member.result})" for member in failed)
+        problems = "; ".join(f"{member.preset}: {member.problem}" for member in failed)
         raise GateClosed(
-            f"{len(failed)} of {len(done)} experts did not get through: {names}",
-            where=f"{FOLDER}/{SUMMARY}",
-            hint=f"see why: python -m factory -C {failed[0].workspace} check",
+            f"{len(failed)} of {len(done)} experts did not get through: {problems}",
+            hint=f"the others are done; work on one alone: python -m factory -C {FOLDER}/NAME ...",
         )
 
 
