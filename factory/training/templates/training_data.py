@@ -9,7 +9,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -319,8 +319,10 @@ class LengthGrouped:
     the same rows in the same order.
     """
 
-    def __init__(self, lengths: list[int], batch: int, seed: int) -> None:
-        self.lengths, self.batch, self.seed, self.epoch = lengths, batch, seed, 0
+    def __init__(self, lengths: Iterable[int], batch: int, seed: int) -> None:
+        self.lengths = list(lengths)  # a column of `datasets` is read from disk at each access
+        self.longest = max(self.lengths)
+        self.batch, self.seed, self.epoch = batch, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -337,5 +339,5 @@ class LengthGrouped:
             batches += [near[i : i + self.batch] for i in range(0, len(near), self.batch)]
         last = [batches.pop()] if len(batches[-1]) < self.batch else []  # must stay the last one
         random.shuffle(batches)
-        batches.sort(key=lambda rows: self.lengths[rows[0]] < max(self.lengths))
+        batches.sort(key=lambda rows: self.lengths[rows[0]] < self.longest)
         return iter([row for rows in [*batches, *last] for row in rows])
