@@ -77,7 +77,10 @@ def run(
     WorkspaceLocked end the sequence.
     """
     contexts = {
-        name: _context(workspace, name, console, overrides=overrides, force=force) for name in names
+        name: _context(
+            workspace, name, console, overrides=overrides, force=force, plan_only=dry_run
+        )
+        for name in names
     }
     if not dry_run:
         for name, context in contexts.items():
@@ -92,10 +95,20 @@ def run(
 
 
 def _context(
-    around: Workspace, name: str, console: Console, *, overrides: list[str], force: bool
+    around: Workspace,
+    name: str,
+    console: Console,
+    *,
+    overrides: list[str],
+    force: bool,
+    plan_only: bool,
 ) -> Context:
     workspace = Workspace(around.root / FOLDER / name)
-    layer = layers.Layer(CONFIG_NAME, str(workspace.config_path), _configuration(around, name))
+    values = _configuration(around, name)
+    if plan_only and not workspace.root.exists():
+        # Nothing is written for a plan: it is made from where data and model lie.
+        workspace, values = around, _on_preset(around, name)
+    layer = layers.Layer(CONFIG_NAME, str(workspace.config_path), values)
     resolved = layers.resolve(layer, overrides, root=around.root)
     return Context(
         workspace=workspace,
@@ -114,18 +127,23 @@ def _write(around: Workspace, name: str, workspace: Workspace) -> None:
         storage.write_text(workspace.root / presets.FILE_NAME, known.read_text(encoding="utf-8"))
 
 
+def _on_preset(around: Workspace, name: str) -> dict[str, Any]:
+    """The configuration of the workspace around a member, on the member's preset and name."""
+    own = copy.deepcopy(config_file.read(config_file.locate(around.config_path)))
+    own["preset"] = name
+    own.setdefault("project", {}).pop("name", None)
+    return own
+
+
 def _configuration(around: Workspace, name: str) -> dict[str, Any]:
-    """The member's file: that of the workspace around it, on the member's preset.
+    """The member's file: as around it, with the paths as they are from the member's folder.
 
     Data and model are read from around it; everything else happens in the member's own folder.
     """
-    own = copy.deepcopy(config_file.read(config_file.locate(around.config_path)))
-    own["preset"] = name
-    project = own.setdefault("project", {})
-    project.pop("name", None)
+    own = _on_preset(around, name)
     path = str(around.root / CONFIG_NAME)
     resolved = layers.resolve(layers.Layer(CONFIG_NAME, path, own), root=around.root).config
-    project["allowed_paths"] = [UP, *resolved.project.allowed_paths]
+    own["project"]["allowed_paths"] = [UP, *resolved.project.allowed_paths]
     dataset = own.setdefault("dataset", {})
     dataset["sources"] = [_from_below(source) for source in resolved.dataset.sources]
     mix = [entry.model_dump(mode="json") for entry in resolved.dataset.mix]
