@@ -60,7 +60,7 @@ def _splits(context: Context, *names: str) -> Files:
 def _formatted(context: Context) -> Files:
     workspace = context.workspace
     return _splits(context, "path", "validation_path", "test_path") | _named(
-        context, workspace.dataset_report, workspace.rejects
+        context, workspace.dataset_report, workspace.dataset_page, workspace.rejects
     )
 
 

@@ -32,6 +32,7 @@ class Workspace:
         self.rejects = self.root / "data" / "rejects.jsonl"
         self.metrics = self.root / "metrics"
         self.dataset_report = self.metrics / "dataset.json"
+        self.dataset_page = self.metrics / "dataset.html"
         self.baseline_report = self.metrics / "baseline.json"
         self.training_stats = self.metrics / "training-stats.json"
         self.evaluation_report = self.metrics / "evaluation.json"

@@ -24,7 +24,7 @@ from factory.data.canonical import (
     user_text,
 )
 from factory.data.containers import Block
-from factory.data.formats import READERS, openai
+from factory.data.formats import PLAIN, READERS
 from factory.data.index import RECORD
 from factory.data.markup import NO_TOKENS, SpecialTokens, made_plain, occurs
 from factory.data.normalise import fold
@@ -76,7 +76,7 @@ class _Rows:
         self._block = block
         name = orjson.dumps(origin.source)
         self._read = selected(READERS[origin.format], origin.selection)
-        self._plain = self._read is openai.read
+        self._plain = PLAIN.get(self._read)
         self._special_tokens = origin.special_tokens
         self._id = b',"id":%b%b"' % (name[:-1].replace(b"%", b"%%"), block.place())
         self._source = b',"source":%b}\n' % name
@@ -106,7 +106,8 @@ class _Rows:
             try:
                 if isinstance(raw, Rejected):
                     raise raw
-                shape = plain_shape(raw) if self._plain else None
+                messages = self._plain(raw) if self._plain else None
+                shape = plain_shape(messages) if messages else None
                 if text and (shape is None or check_each):
                     check_duplicate_keys(text, raw)
                 if check_each and occurs(text, self._special_tokens.tokens):
@@ -114,16 +115,15 @@ class _Rows:
                 if shape is None:
                     balance += text.count(b":") - self._add(raw, number)
                 else:
-                    balance += len(raw) - 1 - self._add_plain(raw, shape, number)
+                    balance += len(raw) - 1 - self._add_plain(messages, raw, shape, number)
             except Rejected as rejected:
                 line = self._block.line(number)
                 self.rejects.append((line, rejected.code, rejected.detail))
                 balance += text.count(b":")
         return balance
 
-    def _add_plain(self, raw: dict[str, Any], shape: Shape, number: int) -> int:
+    def _add_plain(self, messages: Any, raw: dict[str, Any], shape: Shape, number: int) -> int:
         """Add a row whose turns stay as they are; return the colons written around them."""
-        messages = raw["messages"]
         profile = shape.plain
         if len(raw) == 1:
             end = self._id_and_source % number

@@ -63,15 +63,14 @@ class Options(NamedTuple):
 NO_OPTIONS = Options(b"", 0, 0, NO_SPLIT)
 
 
-def plain_shape(raw: dict[str, Any]) -> Shape | None:
-    """The shape of a row whose `messages` are canonical as they are; None if they are not.
+def plain_shape(messages: Any) -> Shape | None:
+    """The shape of turns that are canonical as they are; None if they are not.
 
     Everything here runs in C: this is the price of every row of the commonest kind.
     """
-    messages: Any = raw.get("messages")
     try:
         shape = _shape_of_texts(",".join(map(ROLE, messages)))
-        if shape is None or max(map(len, messages)) > 2 or raw.get("tools"):
+        if shape is None or max(map(len, messages)) > 2:
             return None
         return shape if all(map(str.strip, map(CONTENT, messages))) else None
     except (KeyError, TypeError):

@@ -24,6 +24,7 @@ import numpy as np
 import orjson
 
 from factory import child
+from factory.data import view
 from factory.data.conversation import template_messages, template_tools
 from factory.data.lines import Segment, pick
 from factory.data.rows import Values
@@ -37,6 +38,8 @@ MEMORY_LIMIT_BYTES = 8 << 30
 # as deeply as schemas do grows at most so many times.
 RICH_GROWTH = 4
 NO_BOUND = 1 << 40
+EXAMPLES = 10
+EXAMPLES_FILE = "examples.json"
 
 
 @dataclass(frozen=True)
@@ -107,9 +110,28 @@ def main(job: Path) -> int:
         batch = [orjson.loads(line) for line in islice(lines, BATCH_ROWS)]
         counts[start : start + len(batch)] = list(lengths(tokenizer, batch))
         child.emit({"done": start + len(batch), "total": len(rows)})
+    _save_examples(tokenizer, request, sizes, flags)
     np.save(Path(request.folder, "rows.npy"), rows)
     np.save(Path(request.folder, "counts.npy"), counts)
     return 0
+
+
+def _save_examples(tokenizer: Any, request: Request, sizes: np.ndarray, flags: np.ndarray) -> None:
+    """Render a few sampled rows for people to look at."""
+    sampled = np.flatnonzero(flags & SAMPLE != 0)
+    chosen = sampled[np.linspace(0, len(sampled) - 1, min(EXAMPLES, len(sampled)), dtype=int)]
+    examples = []
+    for line in pick(request.segments, sizes, chosen):
+        row = orjson.loads(line)
+        if _render(tokenizer, row) is not None:
+            examples.append((row["id"], list(map(tuple, view.segments(tokenizer, row)))))
+    Path(request.folder, EXAMPLES_FILE).write_bytes(orjson.dumps(examples))
+
+
+def examples(folder: Path) -> list[tuple[str, list[view.Segment]]]:
+    """The rows that the last count rendered: their ids and segments."""
+    found = orjson.loads((folder / EXAMPLES_FILE).read_bytes())
+    return [(name, [view.Segment(*part) for part in parts]) for name, parts in found]
 
 
 def to_count(sizes: np.ndarray, flags: np.ndarray, limit: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from factory import artifacts, base_model, chat_template, storage
 from factory.artifacts import Check, DatasetReport, Decision, MixReport
 from factory.context import Context
-from factory.data import dedup, gate, mix, placement, report, schema, sources, tokens, work
+from factory.data import dedup, gate, mix, page, placement, report, schema, sources, tokens, work
 from factory.data.contamination import Benchmarks
 from factory.data.ingest import ingest
 from factory.data.markup import NO_TOKENS, SpecialTokens, special_tokens
@@ -73,6 +73,9 @@ def run(context: Context) -> dict[str, Decision]:
             mix=mixed,
             schema=schema.violations(paths),
         )
+        examples = [page.Example(*found) for found in tokens.examples(spool.folder)]
+    html = page.render(summary, rows.tokens.values, examples)
+    storage.write_text(context.workspace.dataset_page, html)
     artifacts.save(summary, context.workspace.dataset_report)
     _show(context, summary, paths)
     formats = {f"format of {source.file.name}": source.format for source in found}
@@ -210,6 +213,7 @@ def _show(context: Context, summary: DatasetReport, paths: list[Path]) -> None:
             for path, (name, s) in zip(paths, summary.splits.items(), strict=True)
         ],
     )
+    context.console.line(f"  more: {context.workspace.relative(context.workspace.dataset_page)}")
     for reason, count in summary.filter_reasons.items():
         context.console.warn(f"{count} rows left out: {reason}")
     if summary.rejected:

@@ -42,6 +42,13 @@ FORMATS: dict[str, Format] = {
 READERS = {name: form.read for name, form in FORMATS.items()} | {UNKNOWN: _read_unknown}
 
 
+# Formats with a short way for rows of mere texts, whose turns keep their number of fields.
+PLAIN: dict[Reader, Callable[[dict[str, Any]], Any]] = {
+    openai.read: openai.plain,
+    sharegpt.read: sharegpt.plain,
+}
+
+
 def by_name(name: str) -> Format:
     """The format called `name`; ConfigError with the nearest name otherwise."""
     if name not in FORMATS:

@@ -40,6 +40,11 @@ def matches(row: dict[str, Any]) -> bool:
     return type(messages) is list and any(type(m) is dict and "role" in m for m in messages)
 
 
+def plain(row: dict[str, Any]) -> Any:
+    """The turns of a row as they are, if they may be canonical already; else None."""
+    return None if row.get("tools") else row.get("messages")
+
+
 def read(row: dict[str, Any]) -> tuple[list[Message], Any]:
     """Return the canonical turns and the raw `tools` of one row."""
     messages = messages_of(row)

@@ -6,6 +6,7 @@ Consecutive results and calls stay apart, as they were written.
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 
 from factory.data import toolcalls
@@ -47,6 +48,23 @@ def matches(row: dict[str, Any]) -> bool:
     """Whether `row` holds a list of turns with a `from`."""
     turns = _turns_of(row)
     return type(turns) is list and any(type(t) is dict and "from" in t for t in turns)
+
+
+def plain(row: dict[str, Any]) -> Any:
+    """The turns of a row of mere texts under the commonest names; else None."""
+    try:
+        turns = row["conversations"]
+        if row.get("tools") or row.get("system") or max(map(len, turns)) > 2:
+            return None
+        roles = map(_PLAIN_ROLES.__getitem__, map(_FROM, turns))
+        pairs = zip(roles, map(_VALUE, turns), strict=True)
+        return [{"role": role, "content": value} for role, value in pairs]
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+_FROM, _VALUE = itemgetter("from"), itemgetter("value")
+_PLAIN_ROLES = {"system": "system", "human": "user", "user": "user", "gpt": "assistant"}
 
 
 def read(row: dict[str, Any]) -> tuple[list[Message], Any]:

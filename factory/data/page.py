@@ -1,0 +1,128 @@
+"""`metrics/dataset.html`: the data set on one page, without scripts or anything from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from factory.artifacts import DatasetReport
+from factory.data.view import Segment
+
+BARS = 40
+STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
+table{border-collapse:collapse;margin:.5rem 0 1.5rem}th,td{padding:.2rem .8rem;text-align:right}
+th:first-child,td:first-child{text-align:left}th{border-bottom:1px solid #999}
+pre{white-space:pre-wrap;background:#f6f6f6;padding:.8rem;color:#777}
+mark{background:#d7f5d7;color:#0a5c0a}.bad{color:#b00020;font-weight:bold}
+"""
+
+
+class Example(NamedTuple):
+    """One row as the model sees it."""
+
+    id: str
+    segments: list[Segment]
+
+
+def render(report: DatasetReport, tokens: np.ndarray, examples: Sequence[Example]) -> str:
+    """Return the page. `tokens` are the lengths that were counted; text of rows is only text."""
+    left_out = {**report.reject_reasons, **report.filter_reasons}
+    parts = [
+        f"<h1>{report.kept:,} rows</h1>",
+        f"<p>{report.read:,} read = {report.kept:,} kept + {report.rejected:,} rejected + "
+        f"{report.duplicates:,} duplicates + {report.filtered:,} filtered. "
+        "Every row left out is explained in <code>data/rejects.jsonl</code>.</p>",
+        "<h2>Splits</h2>",
+        _table(
+            ("split", "rows", "turns", "tool calls", "tokens p50", "p95", "max"),
+            [
+                (name, s.rows, s.turns, s.tool_calls, t and t.p50, t and t.p95, t and t.max)
+                for name, s in report.splits.items()
+                for t in (s.tokens,)
+            ],
+        ),
+        "<h2>Tokens a row</h2>",
+        _histogram(tokens),
+        "<h2>Sources</h2>",
+        _table(
+            ("source", "format", "read", "kept", "rejected", "duplicates", "filtered"),
+            [
+                (name, s.format, s.read, s.kept, s.rejected, s.duplicates, s.filtered)
+                for name, s in report.sources.items()
+            ],
+        ),
+        *_section(
+            "Mix",
+            ("source", "asked", "got", "rows", "available"),
+            [(name, m.asked, m.got, m.rows, m.available) for name, m in report.mix.items()],
+        ),
+        *_section("Left out", ("reason", "rows"), left_out.items()),
+        *_section("Leaks", ("kind", "rows"), report.leakage.items()),
+        *_section("Findings", ("finding", "rows"), report.findings.items()),
+        *_section("Turns by role", ("role", "turns"), report.roles.items()),
+        *_section(
+            "Tool calls",
+            ("tool", *report.splits),
+            [(name, *calls.values()) for name, calls in report.tools.items()],
+        ),
+        "<h2>Rows, as the model sees them</h2><p><mark>Marked</mark> text is trained.</p>",
+        *(_example(example) for example in examples),
+    ]
+    body = "\n".join(parts)
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Data set</title>'
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+        f"style-src 'unsafe-inline'\"><style>{STYLE}</style>\n{body}\n</html>\n"
+    )
+
+
+def _section(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
+    """A headed table, nothing if it has no rows."""
+    found = list(rows)
+    return [f"<h2>{title}</h2>", _table(columns, found)] if found else []
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(_cell(value))}</td>" for value in row) + "</tr>"
+        for row in rows
+    )
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _histogram(tokens: np.ndarray) -> str:
+    """Bars of equal width over the counted rows, as inline SVG."""
+    counted = tokens[tokens >= 0]
+    if not len(counted):
+        return "<p>No row was counted.</p>"
+    heights, edges = np.histogram(counted, bins=BARS)
+    top = max(int(heights.max()), 1)
+    bars = "".join(
+        f'<rect x="{place * 16}" y="{120 - 120 * height / top:.1f}" width="14" '
+        f'height="{120 * height / top:.1f}" fill="#4a7dbd"><title>{edges[place]:.0f} to '
+        f"{edges[place + 1]:.0f} tokens: {height} rows</title></rect>"
+        for place, height in enumerate(heights.tolist())
+    )
+    return (
+        f'<svg viewBox="0 0 {BARS * 16} 120" width="100%" role="img">{bars}</svg>'
+        f"<p>{edges[0]:.0f} to {edges[-1]:.0f} tokens, {len(counted):,} rows counted.</p>"
+    )
+
+
+def _example(example: Example) -> str:
+    text = "".join(
+        f"<mark>{escape(part.text)}</mark>" if part.trained else escape(part.text)
+        for part in example.segments
+    )
+    return f"<h3>{escape(example.id)}</h3><pre>{text}</pre>"
