@@ -27,7 +27,7 @@ def train(context: Context, settings: dict[str, Any]) -> dict[str, Decision]:
     attempt, decisions = 1, {}
     while True:
         script.write(context, settings)
-        decisions["start"] = resume.prepare(context, settings)
+        decisions["start"] = resume.prepare(context, settings, fresh=context.force and attempt == 1)
         code, message = _run(context, settings, attempt)
         if code == DONE:
             return decisions

@@ -12,14 +12,14 @@ from factory.context import Context
 from factory.training.templates import training_state as state
 
 
-def prepare(context: Context, settings: dict[str, Any]) -> Decision:
+def prepare(context: Context, settings: dict[str, Any], *, fresh: bool = False) -> Decision:
     """Decide where training starts; checkpoints of another run are set aside, with the reason.
 
     The script itself refuses such checkpoints. Here a person asked for the stage to be brought
     up to date with the configuration, so the old run makes room; one generation of it is kept.
     """
     folder = context.path("training.output_dir")
-    if context.force:
+    if fresh:
         shutil.rmtree(folder, ignore_errors=True)
         return Decision(value=0, reason="--force: checkpoints are not taken over")
     run = state.identity(settings, context.workspace.root)

@@ -82,7 +82,7 @@ def test_another_split_of_the_batch_goes_on(context: Context) -> None:
 
 
 def test_force_takes_nothing_over(context: Context) -> None:
-    start = resume.prepare(replace(context, force=True), write_script(context))
+    start = resume.prepare(context, write_script(context), fresh=True)
     assert (start.value, start.reason) == (0, "--force: checkpoints are not taken over")
 
 
