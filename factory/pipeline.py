@@ -45,12 +45,13 @@ def _named(context: Context, *paths: Path) -> Files:
 def _raw(context: Context) -> Files:
     from factory.data import sources
 
+    tokenizer = base_model.resolve(context).tokenizer_files()
     raw = {source.name: source.path for source in sources.configured(context)}
     benchmarks = [
         context.resolve(path, field="dataset.decontaminate")
         for path in context.config.dataset.decontaminate
     ]
-    return raw | _named(context, *benchmarks) | base_model.resolve(context).tokenizer_files()
+    return raw | _named(context, *benchmarks) | tokenizer
 
 
 def _splits(context: Context, *names: str) -> Files:
