@@ -65,8 +65,8 @@ def test_out_of_memory_halves_the_micro_batch_and_goes_on(
     assert (stats["per_device_train_batch_size"], stats["gradient_accumulation_steps"]) == (2, 2)
     assert stats["effective_batch_size"] == 4
     undisturbed = json.loads((trained / "metrics/training-stats.json").read_text())["curve"]
-    for mine, other in zip(stats["curve"], undisturbed, strict=True):
-        assert mine.get("loss") == pytest.approx(other.get("loss"), rel=0.02)
+    losses = [[p["loss"] for p in curve if "loss" in p] for curve in (stats["curve"], undisturbed)]
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
 
 
 @pytest.mark.parametrize(
