@@ -188,3 +188,8 @@ def test_json_examples_are_json(path: Path) -> None:
     for block in markdown.blocks(path):
         if block.kind.startswith("json"):
             json.loads(block.text)
+
+
+@documents
+def test_nothing_is_left_to_fill_in(path: Path) -> None:
+    assert not re.search(r"^(?:[A-Z]{5,}|TODO.*|TBD.*)$", path.read_text(encoding="utf-8"), re.M)
