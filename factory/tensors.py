@@ -81,7 +81,7 @@ def _require_whole(path: Path, tensors: list[Tensor]) -> None:
 
 
 def folder_tensors(folder: Path) -> dict[Path, list[Tensor]]:
-    """Headers of all safetensors files in a model or adapter folder; DataError if there are none."""
+    """Headers of all safetensors files in a model folder; DataError if there are none."""
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise DataError("no safetensors file", where=str(folder))
