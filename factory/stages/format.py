@@ -133,8 +133,10 @@ def _drop_contaminated(context: Context, spool: Spool, rows: Rows) -> None:
 def _measure(context: Context, spool: Spool, rows: Rows) -> None:
     """Count tokens where they matter; rows that are too long or unrenderable meet their fate."""
     wanted = rows.fate == KEPT
-    flags = tokens.WANTED * wanted + tokens.RICH * rows.rich()
-    flags += tokens.SAMPLE * _sample(wanted, context.config.dataset.seed)
+    flags = np.zeros(len(wanted), dtype=np.uint8)
+    flags[wanted] = tokens.WANTED
+    flags[rows.rich()] |= tokens.RICH
+    flags[_sample(wanted, context.config.dataset.seed)] |= tokens.SAMPLE
     request = tokens.Request(
         tokenizer=str(base_model.resolve(context).folder),
         chat_template=chat_template.override(context),
@@ -146,7 +148,7 @@ def _measure(context: Context, spool: Spool, rows: Rows) -> None:
     with context.console.bar("counting tokens") as bar:
         rows.tokens = tokens.count(
             request,
-            flags.astype(np.uint8),
+            flags,
             log=context.workspace.logs / "format.log",
             on_progress=lambda done, total: bar.update(done, total=total),
         )
