@@ -1,7 +1,8 @@
 # The two commands of the README are `make demo` and `make test`; each sets up what it needs.
 
 PY := .venv/bin/python
-PYTEST := $(PY) -m pytest
+# One worker a core; the tests of a file stay together, because they share what they train.
+PYTEST := $(PY) -m pytest -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo status test test-quick lint format types bench build clean distclean

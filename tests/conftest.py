@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[1]
 REAL_DATA = Path(os.environ.get("FACTORY_REAL_DATA", ROOT.parent / "shared" / "data"))
@@ -56,9 +57,18 @@ def make_workspace(folder: Path, changes: dict[str, Any], *, demo: bool = True) 
 
 @pytest.fixture(scope="session")
 def finished_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo, run once through all stages with its own settings. Copy it; do not change it."""
-    folder = make_workspace(tmp_path_factory.mktemp("demo") / "ws", {})
-    ran("run", "all", cwd=folder)
+    """The demo, run once through all stages with its own settings. Copy it; do not change it.
+
+    Workers of one test run share it: the first makes it, the others wait for that.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = shared / "finished-demo" / "ws"
+    with FileLock(shared / "finished-demo.lock"):
+        if not (folder / ".factory" / "gates" / "export.json").exists():
+            folder.parent.mkdir(exist_ok=True)
+            make_workspace(folder, {})
+            ran("run", "all", cwd=folder)
     return folder
 
 
