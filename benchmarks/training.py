@@ -199,6 +199,7 @@ def status_cost(folder: Path, step_seconds: float) -> dict[str, Any]:
 
 def table(bare: dict[str, Any], grouped: dict[str, Any], status: dict[str, Any], runs: int) -> str:
     """The Markdown section."""
+    sides = "One run" if runs == 1 else f"Medians of {runs} runs"
     return f"""| what | against | measured | bar |
 |---|---|---|---|
 | CPU time of a training step | the bare Unsloth script, same model, rows, order and settings | \
@@ -208,7 +209,7 @@ def table(bare: dict[str, Any], grouped: dict[str, Any], status: dict[str, Any],
 | status and history of one step | that step | \
 {status["share"] * 100:.2f} % ({status["microseconds"]:.0f} µs) | 0.5 % |
 
-Medians of {runs} runs a side, taken in turn, one thread, `models/base`, batches of 8:
+{sides} a side, taken in turn, one thread, `models/base`, batches of 8:
 `python benchmarks/training.py --runs {runs}`. The last row is against the step of the first.
 """
 
