@@ -170,9 +170,9 @@ BENCHMARKS: dict[str, Callable[[Path], list[str]]] = {
     "orjson": lambda f: against(
         f, "orjson_round_trip", "openai", (scaled(50_000), scaled(200_000)), 0.5
     ),
-    "unsloth": lambda f: against(f, "unsloth", "sharegpt", (scaled(20_000), scaled(60_000)), 3),
+    "unsloth": lambda f: against(f, "unsloth", "sharegpt", (scaled(20_000), scaled(120_000)), 3),
     "llamafactory": lambda f: against(
-        f, "llamafactory", "sharegpt", (scaled(20_000), scaled(60_000)), 5
+        f, "llamafactory", "sharegpt", (scaled(20_000), scaled(120_000)), 5
     ),
     "memory": lambda f: memory(f, (10_000, scaled(1_000_000))),
     "near": lambda f: near(f, scaled(100_000)),
