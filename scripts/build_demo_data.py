@@ -25,7 +25,7 @@ from demo_data.values import Value, draw
 DEFAULT_OUT = Path(__file__).resolve().parents[1] / "data" / "raw"
 ROWS = {"train": 694, "val": 81, "test": 99}
 UNSEEN_SHARE = {"train": 0.0, "val": 0.5, "test": 0.5}
-OPTION_SHARE = 0.35  # how often a request asks for an optional parameter
+OPTION_SHARE = 0.25  # how often a request asks for an optional parameter
 ATTEMPTS = 1000
 
 Row = dict[str, Any]
