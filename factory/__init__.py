@@ -1,11 +1,11 @@
 """Factory: raw examples in, a specialised model out, with proof that it beats its base.
 
-    from factory import Workspace
+from factory import Workspace
 
-    ws = Workspace("my-workspace")
-    config = ws.config(preset="oracle-rauru-mac")
-    config.training.learning_rate = 1e-4
-    ws.run("finetune", config)
+ws = Workspace("my-workspace")
+config = ws.config(preset="oracle-rauru-mac")
+config.training.learning_rate = 1e-4
+ws.run("finetune", config)
 """
 
 from __future__ import annotations
