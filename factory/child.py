@@ -25,13 +25,16 @@ EVENT_PREFIX = "@factory "
 # Looked up before any fork: importing between fork and exec is not safe.
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
-# Nothing in a run may reach for the network on its own or phone home.
-QUIET_LIBRARIES = {
+# No statistics sent, no threads or hashing that change from run to run, bounded caches.
+LIBRARY_ENVIRONMENT = {
     "UNSLOTH_DISABLE_STATISTICS": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_VERBOSITY": "warning",
     "PYTHONUNBUFFERED": "1",
     "PYTHONHASHSEED": "0",
+    # oneDNN keeps a compiled kernel for each of the last 1024 shapes; batches of uneven length
+    # have many, and that costs a small model more memory than its training.
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
 }
 
 
@@ -64,7 +67,7 @@ def run(
         process = subprocess.Popen(
             command,
             cwd=cwd,
-            env={**os.environ, **QUIET_LIBRARIES, **environment},
+            env={**os.environ, **LIBRARY_ENVIRONMENT, **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
