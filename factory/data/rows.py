@@ -76,7 +76,9 @@ class Rows:
 
     def rich(self) -> np.ndarray:
         """Whether each row has tools, calls or reasoning besides its texts."""
-        return np.array([p.profile.rich for p in self.profiles])[self.index.column("profile")]
+        return np.array([p.profile.rich for p in self.profiles], dtype=bool)[
+            self.index.column("profile")
+        ]
 
     def drop(self, rows: np.ndarray, fate: int) -> None:
         """Leave `rows` out for the reason `fate`."""
