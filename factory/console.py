@@ -56,11 +56,19 @@ class Console:
     def line(self, text: str = "", *, style: str | None = None) -> None:
         """One line of plain text; markup in data is never interpreted."""
         if not self.quiet:
-            self.rich.print(text, style=style, markup=False)
+            self._print(text, style)
 
     def warn(self, text: str) -> None:
         """A line that is shown even when quiet."""
-        self.rich.print(f"warning: {text}", style="yellow", markup=False)
+        self._print(f"warning: {text}", "yellow")
+
+    def _print(self, text: str, style: str | None) -> None:
+        # A plain line needs no rich, whose import alone would double the time of `status`.
+        stream = sys.stderr if self.json_mode else sys.stdout
+        if style is not None and stream.isatty():
+            self.rich.print(text, style=style, markup=False)
+        else:
+            print(text, file=stream, flush=True)
 
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None

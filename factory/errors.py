@@ -16,7 +16,6 @@ Each class carries the process exit code of the contract. An error says what was
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -91,5 +90,7 @@ class Interrupted(FactoryError):
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` for the nearest choice, or an empty string."""
+    import difflib  # only an error needs it
+
     nearest = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.6)
     return f"; did you mean '{nearest[0]}'?" if nearest else ""

@@ -3,16 +3,15 @@
 Everything the factory writes goes through `atomic_write` (temporary file in the same folder,
 fsync, rename), so that a reader or a crash sees the old file or the new one and nothing between.
 Everything it reads is opened with `open_regular`, which refuses symlinks, FIFOs and devices.
+hashlib and tempfile are imported on use: `status` reads only, and starts in milliseconds.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -42,6 +41,8 @@ def open_regular(path: Path) -> BinaryIO:
 
 def sha256_file(path: Path) -> str:
     """Return the hex SHA-256 of a regular file, read in 1 MiB pieces."""
+    import hashlib
+
     digest = hashlib.sha256()
     with open_regular(path) as file:
         while chunk := file.read(CHUNK_BYTES):
@@ -51,6 +52,8 @@ def sha256_file(path: Path) -> str:
 
 def sha256_json(value: Any) -> str:
     """Return the hex SHA-256 of the canonical JSON of `value` (sorted keys, no spaces)."""
+    import hashlib
+
     text = json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
@@ -60,6 +63,8 @@ def sha256_json(value: Any) -> str:
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Yield a binary file that replaces `path` when the block ends without an error."""
+    import tempfile
+
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(
         dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".tmp"
