@@ -263,6 +263,8 @@ def _show_verdicts(context: Context, verdicts: list[Verdict]) -> None:
         ["stage", "result", "problem"],
         [[verdict.stage, verdict.kind, verdict.problem or ""] for verdict in verdicts],
     )
+    if not any(verdict.checks for verdict in verdicts):
+        return
     context.console.table(
         ["check", "value", "threshold", "result"],
         [

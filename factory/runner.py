@@ -75,6 +75,8 @@ def _advance(context: Context, stage: Stage, waivers: list[Waive]) -> Outcome:
         gate = _judge_again(context, stage, waivers)
         outcome = Outcome(stage.name, "skipped", "nothing changed", gate.status, 0.0, gate.checks)
         context.console.line(f"{stage.name}: up to date (inputs, settings and outputs match)")
+        for waived in (check for check in gate.checks if check.waived):
+            context.console.line(f"  [waived] {waived.id}: {waived.why}", style="yellow")
     else:
         context.console.line(f"{stage.name}: {stage.purpose}", style="bold")
         context.console.line(f"  runs because {reason}")
