@@ -17,8 +17,7 @@ SHORT = {
 }
 NAMES = (
     'it\'s a "model" $(touch canary) `touch canary`; touch canary\n# é 漢',
-    "__import__('os').system('touch canary')",
-    "{{ ''.__class__ }} %s {0} ${HOME} ../../escape",
+    "__import__('os').system('touch canary') {{ ''.__class__ }} %s {0} ${HOME} ../../escape",
 )
 
 
@@ -41,4 +40,5 @@ def test_the_whole_pipeline_under_a_hostile_name(tmp_path: Path, name: str) -> N
     assert list(tmp_path.rglob("canary*")) == []
     release = next((folder / "models" / "release").iterdir())
     assert (release / "SHA256SUMS").is_file()
-    assert "a test; `touch canary`" in (release / "README.md").read_text()
+    # The card quotes the reason as text; backticks in it would end its Markdown.
+    assert "a test; 'touch canary'" in (release / "README.md").read_text()
