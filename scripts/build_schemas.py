@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from factory import artifacts, config, storage
+from factory import artifacts, config, ledger, storage
 from factory.schemas import FOLDER, SUFFIX
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -23,6 +23,9 @@ def schemas() -> dict[str, dict[str, Any]]:
     generated = {
         name: {"$schema": DIALECT, **model.model_json_schema()} for name, model in MODELS.items()
     }
+    # The ledger seals a gate file when it writes it; the model is what the seal covers.
+    generated["gate"]["properties"][ledger.SEAL] = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+    generated["gate"]["required"].append(ledger.SEAL)
     return {"training-config": config.json_schema(), **generated}
 
 
