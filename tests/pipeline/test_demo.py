@@ -65,7 +65,7 @@ def test_the_base_model_cannot_do_the_task(finished_demo: Path) -> None:
 def test_the_fine_tuned_model_can(finished_demo: Path) -> None:
     """One seed; docs/benchmarks.md has the mean of three, and how far it is from the targets."""
     report = read(finished_demo, "metrics/evaluation.json")
-    assert report["metrics"]["exact_match"] >= 0.7
+    assert report["metrics"]["exact_match"] >= 0.75
     assert report["metrics"]["tool_accuracy"] >= 0.9
     assert report["improvement"]["exact_match"]["low"] > 0.5
     assert set(report["per_tag"]["phrasing"]) == {"seen", "unseen"}
