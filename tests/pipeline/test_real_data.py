@@ -24,7 +24,7 @@ SHORT: dict[str, Any] = {
     },
     "model": {"max_seq_length": 1024},
     "lora": {"use_gradient_checkpointing": False},
-    "evaluation": {"max_samples": 24, "max_new_tokens": 24, "min_rows": 20},
+    "evaluation": {"max_samples": 24, "max_new_tokens": 24, "min_rows": 10},
 }
 
 
