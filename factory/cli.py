@@ -141,7 +141,7 @@ def _add_init(init: Parser) -> None:
         default=[],
         help="copy this file of raw examples into data/raw (repeatable)",
     )
-    init.add_argument("--name", help="project.name (default: the folder's name)")
+    init.add_argument("--name", help="project.name (default: the preset's, or the folder's name)")
     init.add_argument("--preset", help="lay the configuration on this preset (factory presets)")
     init.add_argument(
         "--sample", action="store_true", help="with generated rows in the shape the preset takes"

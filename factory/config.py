@@ -6,7 +6,6 @@ a field marked `gate()` is a threshold: changing it re-judges a stage without ru
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -21,6 +20,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
+from factory import naming
 from factory.data import prompt
 from factory.errors import ConfigError, did_you_mean
 from factory.workspace import CONFIG_NAME
@@ -85,20 +85,22 @@ class Project(Section):
         default_factory=list,
         description="Folders outside the workspace that this configuration may read.",
     )
+    base_name: str | None = Field(
+        None,
+        min_length=1,
+        max_length=80,
+        description="What {base} stands for; null: the last part of model.name.",
+    )
     release_name: str = Field(
         "{project}-v{version}",
-        description="Folder of a release, and start of its GGUF names; {base} is the base model.",
+        description="Names a release, from {project}, {base}, {version} and, for each artifact, "
+        "{suffix} (lora, merged, q4km, q8, f16, ...).",
     )
 
     @field_validator("release_name")
     @classmethod
     def _release_name_is_usable(cls, template: str) -> str:
-        plain = re.sub(r"\{(project|base|version)\}", "", template)
-        if not re.fullmatch(r"[A-Za-z0-9._-]*", plain) or template.startswith("."):
-            raise ValueError("letters, digits, dot, dash, underscore, {project}, {base}, {version}")
-        if "{version}" not in template:
-            raise ValueError("it needs {version}: a release is never overwritten by the next one")
-        return template
+        return naming.checked(template)
 
 
 class Model(Section):

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from factory import base_model, layers, samples, sequence, storage
+from factory import base_model, layers, presets, samples, sequence, storage
 from factory.config import Config
 from factory.errors import ConfigError
 from factory.workspace import CONFIG_NAME
@@ -63,9 +63,9 @@ def make(
 def _resolved(values: dict[str, Any], folder: Path) -> list[Config]:
     """What the new file amounts to: one configuration, or one for each member of a sequence."""
     where = str(folder / CONFIG_NAME)
-    presets: list[str | None] = [*sequence.members(folder, values.get("preset"))] or [None]
+    members: list[str | None] = [*sequence.members(folder, values.get("preset"))] or [None]
     own = layers.Layer(CONFIG_NAME, where, values)
-    return [layers.resolve(own, preset=preset).config for preset in presets]
+    return [layers.resolve(own, preset=preset).config for preset in members]
 
 
 def _configuration(
@@ -75,11 +75,19 @@ def _configuration(
         values: dict[str, Any] = storage.read_json(demo_root() / CONFIG_NAME)
     else:
         values = {"preset": preset} if preset else {"model": {"name": BUILT_IN}}
-    if name or not demo:
-        values.setdefault("project", {})["name"] = name or folder.resolve().name
+    name = name or (None if demo or _is_named(folder, preset) else folder.resolve().name)
+    if name:
+        values.setdefault("project", {})["name"] = name
     if model:
         values.setdefault("model", {})["name"] = _model_name(folder, model, values)
     return values
+
+
+def _is_named(folder: Path, preset: str | None) -> bool:
+    """Whether the preset itself says what the project is called."""
+    if preset is None:
+        return False
+    return "name" in presets.load(folder).preset(preset).config.get("project", {})
 
 
 def _model_name(folder: Path, model: str, values: dict[str, Any]) -> str:

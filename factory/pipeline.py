@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from factory import base_model, storage
+from factory import base_model, naming, storage
 from factory.context import Context
 from factory.errors import ConfigError, did_you_mean
 
@@ -80,17 +80,8 @@ def _base_and_train(context: Context) -> Files:
 
 def gguf_file(context: Context, quantization: str) -> Path:
     """Where the GGUF of one quantization lies."""
-    return (
-        context.path("save.gguf_path") / f"{slug(context.config.project.name)}-{quantization}.gguf"
-    )
-
-
-def slug(name: str) -> str:
-    """A file-name-safe form of a project name: letters, digits, dot, dash, underscore."""
-    safe = "".join(
-        character if character.isalnum() or character in "._" else "-" for character in name
-    )
-    return "-".join(part for part in safe.strip("-._").split("-") if part)[:80] or "model"
+    name = naming.slug(context.config.project.name)
+    return context.path("save.gguf_path") / f"{name}-{quantization}.gguf"
 
 
 def _models(context: Context) -> Files:
@@ -124,16 +115,7 @@ def _measured(context: Context) -> Files:
 
 def release_folder(context: Context) -> Path:
     """`models/release/<name>`, by the template `project.release_name`."""
-    config = context.config
-    parts = {
-        "{project}": slug(config.project.name),
-        "{base}": slug(config.model.name.rstrip("/").rpartition("/")[2]),
-        "{version}": config.project.version,
-    }
-    name = config.project.release_name
-    for placeholder, value in parts.items():
-        name = name.replace(placeholder, value)
-    return context.workspace.releases / name
+    return context.workspace.releases / naming.of(context.config).folder
 
 
 def _release(context: Context) -> Files:

@@ -14,6 +14,11 @@ def written(folder: Path) -> dict[str, object]:
     return values
 
 
+def test_a_preset_with_a_project_name_keeps_it(tmp_path: Path) -> None:
+    init.make(tmp_path / "ws", preset="aj-mixed-h200", model="models/base")
+    assert Workspace(tmp_path / "ws").config().project.name == "AJ"
+
+
 def test_the_file_holds_only_what_was_chosen(tmp_path: Path) -> None:
     init.make(tmp_path / "ws")
     assert written(tmp_path / "ws") == {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from factory import artifacts, base_model, ledger, pipeline, storage
+from factory import artifacts, base_model, ledger, naming, pipeline, storage
 from factory.artifacts import SCHEMA_VERSION, DatasetReport, GateFile
 from factory.context import Context
 from factory.errors import GateClosed
@@ -57,6 +57,7 @@ def build(context: Context, report: ReleaseReport) -> dict[str, Any]:
             },
             "gguf_quantization": sorted(report.gguf),
         },
+        "artifacts": naming.of(context.config).as_json(),
         "training": {
             **training_stats(context),
             "started_at": finetune.started_at,

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from factory import artifacts, base_model, pipeline
+from factory import artifacts, base_model, naming
 from factory.artifacts import DatasetReport, EvaluationReport, GateFile, Interval, Metrics, Waiver
 from factory.base_model import BaseModel
 from factory.context import Context
 from factory.errors import DataError
 from factory.export import gate, metadata
 from factory.export.report import ModelProof, ReleaseReport
+from factory.naming import ReleaseNames
 from factory.storage import open_regular
 
 SHOWN = (
@@ -72,6 +73,11 @@ class Sources:
     gates: Mapping[str, GateFile]
     stats: Mapping[str, Any]
     license: str | None
+
+    @property
+    def names(self) -> ReleaseNames:
+        """What the files of the release are called."""
+        return naming.of(self.context.config)
 
 
 def write(context: Context, report: ReleaseReport) -> str:
@@ -258,7 +264,14 @@ def _files(sources: Sources) -> Iterator[str]:
     )
     yield ""
     weights = report.adapter.weights_sha256 or "unknown"
-    rows = [["`adapter/`", "", "byte for byte the evaluated one", f"`{weights[:16]}...`"]]
+    rows = [
+        [
+            f"`{sources.names.adapter}/`",
+            "",
+            "byte for byte the evaluated one",
+            f"`{weights[:16]}...`",
+        ]
+    ]
     rows += [_file_row(proof) for proof in (report.merged, *report.gguf.values())]
     yield from _table(["file", "size", "answers as the adapter", "next-token comparison"], rows)
     for name, proof in report.gguf.items():
@@ -283,23 +296,23 @@ def _file_row(proof: ModelProof) -> list[str]:
 
 
 def _running(sources: Sources) -> Iterator[str]:
-    report, context = sources.report, sources.context
+    report, context, names = sources.report, sources.context, sources.names
     first = next(iter(report.gguf.values()))
-    ollama_name = OLLAMA_NAME.sub("-", pipeline.slug(context.config.project.name).lower())
+    ollama_name = OLLAMA_NAME.sub("-", naming.slug(context.config.project.name).lower())
     length = context.config.model.max_seq_length
     yield from f"""\
 ## How to run
 
 Give it the system message and tools that it was trained with; the prompt is built by the chat
-template that is in `merged/` and inside each GGUF.
+template that is in `{names.merged}/` and inside each GGUF.
 
 With transformers (run inside this folder):
 
 ```python
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-tokenizer = AutoTokenizer.from_pretrained("merged")
-model = AutoModelForCausalLM.from_pretrained("merged")
+tokenizer = AutoTokenizer.from_pretrained("{names.merged}")
+model = AutoModelForCausalLM.from_pretrained("{names.merged}")
 prompt = tokenizer.apply_chat_template(
     [{{"role": "user", "content": "Hello"}}],
     add_generation_prompt=True, return_tensors="pt", return_dict=True,
@@ -315,7 +328,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 base = AutoModelForCausalLM.from_pretrained("{_python_text(sources.base.name)}")
-model = PeftModel.from_pretrained(base, "adapter")
+model = PeftModel.from_pretrained(base, "{names.adapter}")
 ```
 
 With llama.cpp:

@@ -3,6 +3,8 @@
     <name>-v<x.y.z>/ adapter/ merged/ gguf/ Modelfile README.md metadata.json verification.json
                      SHA256SUMS
 
+What adapter, merged and the GGUF files are called is up to `project.release_name`.
+
 A release that is there already is replaced if it is intact, that is, exactly what the factory
 wrote; one that was edited since is set aside under another name and never deleted.
 """
@@ -19,6 +21,7 @@ from pathlib import Path
 
 from factory import storage
 from factory.errors import DataError, FactoryError
+from factory.naming import ReleaseNames
 
 CHECKSUMS = "SHA256SUMS"
 # Weights as safetensors, everything else as text: no pickle, which runs code when it is loaded
@@ -41,8 +44,8 @@ class Plan:
         return sum(path.stat().st_size for path in self.copies.values())
 
 
-def plan(adapter: Path, merged: Path, gguf: Mapping[str, Path]) -> Plan:
-    """List what ships; `gguf` maps the file name in the release to the file.
+def plan(adapter: Path, merged: Path, gguf: Mapping[str, Path], names: ReleaseNames) -> Plan:
+    """List what ships under which of `names`; `gguf` maps the quantization to the file.
 
     Raises DataError, naming the command that makes it, for an input that is not there.
     """
@@ -55,14 +58,14 @@ def plan(adapter: Path, merged: Path, gguf: Mapping[str, Path]) -> Plan:
             )
     copies: dict[str, Path] = {}
     left_out: list[str] = []
-    for name, folder in (("adapter", adapter), ("merged", merged)):
+    for name, folder in ((names.adapter, adapter), (names.merged, merged)):
         for path in storage.list_files(folder):
             inside = f"{name}/{path.relative_to(folder).as_posix()}"
             if path.suffix in SHIPPED_SUFFIXES and path.name not in LEFT_OUT:
                 copies[inside] = path
             else:
                 left_out.append(inside)
-    copies |= {f"gguf/{name}": path for name, path in gguf.items()}
+    copies |= {names.gguf[name]: path for name, path in gguf.items()}
     return Plan(copies, sorted(left_out))
 
 

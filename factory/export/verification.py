@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from factory import artifacts, ledger, pipeline, storage
+from factory import artifacts, ledger, naming, storage
 from factory.artifacts import EvaluationReport
 from factory.context import Context
 from factory.export import answers, gguf_tensors, proof
@@ -15,11 +15,6 @@ from factory.inference.measure import measure
 from factory.inference.request import Engine
 
 
-def gguf_name(context: Context, quantization: str) -> str:
-    """File name of one GGUF in the release: `<name>-v<x.y.z>-<quantization>.gguf`."""
-    return f"{pipeline.release_folder(context).name}-{quantization}.gguf"
-
-
 def verify(context: Context, work: Path, copied: Mapping[str, str]) -> ReleaseReport:
     """Reload what was copied into `work` and compare it with the adapter that passed.
 
@@ -27,12 +22,10 @@ def verify(context: Context, work: Path, copied: Mapping[str, str]) -> ReleaseRe
     cannot be read, FactoryError when a measuring process fails.
     """
     evaluation = artifacts.load(EvaluationReport, context.workspace.evaluation_report)
-    merged = work / "merged"
-    gguf: dict[str, Path] = {
-        name: work / "gguf" / gguf_name(context, name)
-        for name in context.config.save.gguf_quantization
-    }
-    found = proof.prove(context, adapter=work / "adapter", merged=merged, gguf=gguf)
+    names = naming.of(context.config)
+    merged = work / names.merged
+    gguf: dict[str, Path] = {name: work / path for name, path in names.gguf.items()}
+    found = proof.prove(context, adapter=work / names.adapter, merged=merged, gguf=gguf)
     return ReleaseReport(
         name=context.config.project.name,
         version=context.config.project.version,
@@ -55,6 +48,7 @@ def _adapter(
     """The adapter's files now, and as the evaluation's gate file recorded them."""
     gate = ledger.read_gate(context.workspace, "evaluate")
     inputs = gate.inputs if gate else {}
+    shipped = f"{naming.of(context.config).adapter}/"
     prefix = f"{context.workspace.relative(context.path('save.lora_path'))}/"
     return AdapterProof(
         evaluated={
@@ -63,9 +57,9 @@ def _adapter(
             if name.startswith(prefix)
         },
         shipped={
-            name.removeprefix("adapter/"): sha256
+            name.removeprefix(shipped): sha256
             for name, sha256 in copied.items()
-            if name.startswith("adapter/")
+            if name.startswith(shipped)
         },
         weights_sha256=evaluation.adapter_sha256,
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from factory import artifacts, pipeline, storage
+from factory import artifacts, naming, pipeline, storage
 from factory.artifacts import Check, Decision, EvaluationReport
 from factory.context import Context
 from factory.export import gate, hub, leaks, metadata, model_card, modelfile, release, verification
 from factory.export.release import Plan
 from factory.export.report import ReleaseReport
 from factory.scoring.table import show_metrics
+from factory.training import metadata as training_metadata
 
 VERIFICATION = "verification.json"
 
@@ -54,10 +55,8 @@ def _what_ships(context: Context) -> Plan:
     return release.plan(
         context.path("save.lora_path"),
         context.path("save.merged_path"),
-        {
-            verification.gguf_name(context, name): pipeline.gguf_file(context, name)
-            for name in context.config.save.gguf_quantization
-        },
+        {name: pipeline.gguf_file(context, name) for name in context.config.save.gguf_quantization},
+        naming.of(context.config),
     )
 
 
@@ -78,6 +77,7 @@ def _write_texts(context: Context, work: Path, report: ReleaseReport) -> None:
         work / "Modelfile", modelfile.write(first.path, report.ollama, context_length=length)
     )
     storage.write_json(work / "metadata.json", metadata.build(context, report))
+    storage.write_json(work / training_metadata.SPECIALIST, training_metadata.specialist(context))
     storage.write_text(work / "README.md", model_card.write(context, report))
     artifacts.save(report, work / VERIFICATION)
 

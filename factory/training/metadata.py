@@ -1,7 +1,7 @@
-"""`metadata.json` of an adapter folder: who it is, on what it was trained, and how.
+"""What an adapter folder says of itself: `metadata.json` and `specialist_config.json`.
 
-The fields are the seeds' (their metadata.json and specialist_config.json in one), so that an
-adapter that is copied away alone still says where it came from. A release has a longer one.
+The fields are the seeds', so that an adapter that is copied away alone still says who it is, on
+what it was trained, and how. A release has both, too; its metadata.json is longer.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from factory.config import Config
 from factory.context import Context
 
 NAME = "metadata.json"
+SPECIALIST = "specialist_config.json"
 
 
 def write(context: Context) -> None:
-    """Write metadata.json beside the adapter; there is none when every weight was trained."""
+    """Write both beside the adapter; there is none when every weight was trained."""
     folder = context.path("save.lora_path")
     if folder.is_dir() and not context.config.model.full_finetuning:
         stats = storage.read_json(context.workspace.training_stats)
         storage.write_json(folder / NAME, build(context, stats))
+        storage.write_json(folder / SPECIALIST, specialist(context))
 
 
 def build(context: Context, stats: dict[str, Any]) -> dict[str, Any]:
@@ -31,7 +33,7 @@ def build(context: Context, stats: dict[str, Any]) -> dict[str, Any]:
         "expert": expert(config),
         "model": model(context),
         "training": {
-            "dataset": config.dataset.sources,
+            "dataset": [source.path for source in config.dataset.mix] or config.dataset.sources,
             "num_samples": stats["samples"],
             "num_epochs": stats["epochs"],
             "steps": stats["total_steps"],
@@ -67,4 +69,24 @@ def model(context: Context) -> dict[str, Any]:
         "lora_alpha": lora.lora_alpha,
         "lora_dropout": lora.lora_dropout,
         "target_modules": lora.target_modules,
+    }
+
+
+def specialist(context: Context) -> dict[str, Any]:
+    """The content of specialist_config.json: how to address the specialist, and its settings."""
+    config = context.config
+    return {
+        "specialist_type": config.preset or config.project.name,
+        "description": config.expert.specialization or config.project.description,
+        "system_prompt": config.expert.system_prompt,
+        "focus_tools": config.expert.focus_tools,
+        "base_model": base_model.resolve(context).name,
+        "training_args": {
+            "max_seq_length": config.model.max_seq_length,
+            "load_in_4bit": config.model.load_in_4bit,
+            **config.training.model_dump(mode="json"),
+        },
+        "lora_config": config.lora.model_dump(
+            mode="json", include={"r", "lora_alpha", "target_modules", "lora_dropout"}
+        ),
     }

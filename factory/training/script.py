@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from factory import base_model, chat_template, hardware, pipeline, storage, tensors
+from factory import base_model, chat_template, hardware, naming, pipeline, storage, tensors
 from factory.artifacts import Decision
 from factory.config import Config
 from factory.context import Context
@@ -84,7 +84,7 @@ def resolve(context: Context, machine: Machine) -> Plan:
             "lora": _relative(context, "save.lora_path"),
             "merged": _relative(context, "save.merged_path"),
             "gguf": _relative(context, "save.gguf_path"),
-            "gguf_name": pipeline.slug(config.project.name),
+            "gguf_name": naming.slug(config.project.name),
             "gguf_quantization": config.save.gguf_quantization,
         },
         "files": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -81,5 +82,17 @@ def test_each_data_shape_goes_through_all_stages(preset: str, tmp_path: Path) ->
     settings = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")]
     done = factory("run", "all", *settings, cwd=tmp_path / "ws")
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr}"
-    released = list((tmp_path / "ws" / "models" / "release").glob("*/gguf/*.gguf"))
-    assert released
+    [release] = (tmp_path / "ws" / "models" / "release").iterdir()
+    metadata = json.loads((release / "metadata.json").read_text())
+    assert all((release / path).exists() for path in metadata["artifacts"].values())
+    if preset == "aj-mixed-h200":
+        assert metadata["artifacts"] == {
+            "lora": "AJ-DeepSeekR1Qwen32B-v2.0.0-lora",
+            "merged": "AJ-DeepSeekR1Qwen32B-v2.0.0-merged",
+            "q8_0": "gguf/AJ-DeepSeekR1Qwen32B-v2.0.0-q8.gguf",
+        }
+    for folder in (release, release / metadata["artifacts"]["lora"]):
+        specialist = json.loads((folder / "specialist_config.json").read_text())
+        assert specialist["specialist_type"] == preset
+        assert specialist["system_prompt"] == metadata["expert"]["system_prompt"]
+        assert specialist["lora_config"]["r"] == metadata["model"]["lora_rank"]

@@ -11,6 +11,7 @@ import pytest
 
 from factory.errors import DataError, FactoryError
 from factory.export import release
+from factory.naming import ReleaseNames
 
 
 @pytest.fixture
@@ -37,7 +38,8 @@ def trained(tmp_path: Path) -> dict[str, Path]:
 
 
 def planned(trained: dict[str, Path]) -> release.Plan:
-    return release.plan(trained["lora"], trained["merged"], {"demo.gguf": trained["gguf"]})
+    names = ReleaseNames("demo-v1.0.0", "adapter", "merged", {"q8_0": "gguf/demo.gguf"})
+    return release.plan(trained["lora"], trained["merged"], {"q8_0": trained["gguf"]}, names)
 
 
 def exported(trained: dict[str, Path], folder: Path) -> str:

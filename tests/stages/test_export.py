@@ -52,6 +52,9 @@ def test_the_release_holds_what_the_contract_names_and_no_pickle(release: Path) 
         "Modelfile",
         "README.md",
         "metadata.json",
+        "specialist_config.json",
+        "adapter/metadata.json",
+        "adapter/specialist_config.json",
         "verification.json",
         "SHA256SUMS",
     } <= found
@@ -96,6 +99,7 @@ def test_metadata_says_where_the_model_came_from(finished_demo: Path, release: P
     stats = read(finished_demo / "metrics/training-stats.json")
     dataset = read(finished_demo / "metrics/dataset.json")
     assert metadata["expert"]["version"] == "0.1.0"
+    assert all((release / path).exists() for path in metadata["artifacts"].values())
     assert metadata["training"]["duration_seconds"] == stats["duration_seconds"]
     assert metadata["training"]["samples"] == 694
     assert metadata["dataset"]["test"]["sha256"] == dataset["splits"]["test"]["sha256"]
