@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from factory import storage
-from factory.artifacts import Decision
+from factory.artifacts import Decision, FileRecord
 from factory.config import Config
 from factory.console import Console
 from factory.workspace import Workspace
@@ -17,7 +17,7 @@ class Context:
     """The surroundings of one run. `force`: redo the work, take over nothing half-done.
 
     `decisions` were made before any stage ran (the preset, what `--fit` lowered); gate files
-    keep them beside the stage's own.
+    keep them beside the stage's own. `written`: files that a stage hashed while it wrote them.
     """
 
     workspace: Workspace
@@ -25,6 +25,7 @@ class Context:
     console: Console
     force: bool = False
     decisions: dict[str, Decision] = field(default_factory=dict)
+    written: dict[Path, FileRecord] = field(default_factory=dict)
 
     def path(self, field: str) -> Path:
         """The configured path `section.key`, resolved and proven to be inside the workspace."""

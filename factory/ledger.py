@@ -19,9 +19,12 @@ from factory.workspace import Workspace
 SEAL = "seal"
 
 
-def record(path: Path) -> FileRecord:
-    """Hash one file and note which inode it was; DataError if it is not a regular file."""
-    sha256 = storage.sha256_file(path)
+def record(path: Path, sha256: str | None = None) -> FileRecord:
+    """Hash one file and note which inode it was; DataError if it is not a regular file.
+
+    Whoever hashed the bytes while writing them passes `sha256`: the file is not read again.
+    """
+    sha256 = sha256 or storage.sha256_file(path)
     status = os.stat(path)
     return FileRecord(
         sha256=sha256,
@@ -32,9 +35,15 @@ def record(path: Path) -> FileRecord:
     )
 
 
-def record_all(files: Mapping[str, Path]) -> dict[str, FileRecord]:
-    """Hash every file, by name."""
-    return {name: record(path) for name, path in sorted(files.items())}
+def record_all(
+    files: Mapping[str, Path], known: Mapping[Path, FileRecord] | None = None
+) -> dict[str, FileRecord]:
+    """Record every file, by name: as `known` if it is the very inode still, else hashed."""
+    known = known or {}
+    return {
+        name: known[path] if path in known and untouched(path, known[path]) else record(path)
+        for name, path in sorted(files.items())
+    }
 
 
 def untouched(path: Path, known: FileRecord) -> bool:

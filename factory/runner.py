@@ -131,7 +131,7 @@ def _execute(context: Context, stage: Stage, reason: str, waivers: list[Waive]) 
         checks=checks,
         waivers=kept,
         inputs=inputs,
-        outputs=ledger.record_all(stage.writes(context)),
+        outputs=ledger.record_all(stage.writes(context), context.written),
         settings=settings,
         settings_sha256=storage.sha256_json(settings),
         thresholds=configuration.thresholds(context.config, stage.thresholds),

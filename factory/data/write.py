@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,11 +26,13 @@ class Run(NamedTuple):
 
 def write_splits(
     batches: Iterable[Batch], fate: np.ndarray, repeated: np.ndarray, paths: Sequence[Path]
-) -> None:
+) -> list[str]:
     """Write each line to the path of its split number; a negative fate drops the line.
 
     Rows marked in `repeated` bear an id that an earlier row has: theirs is made unique.
+    Returns the hex SHA-256 of every file, taken while it is written.
     """
+    digests = [hashlib.sha256() for _ in paths]
     with ExitStack() as stack:
         files = [stack.enter_context(storage.atomic_write(path)) for path in paths]
         for batch in batches:
@@ -40,8 +43,11 @@ def write_splits(
             for run in _runs(fate[rows], changed.ends):
                 if run.fate >= 0:
                     parts[run.fate].append(view[run.start : run.stop])
-            for file, part in zip(files, parts, strict=True):
-                file.write(b"".join(part))
+            for file, digest, part in zip(files, digests, parts, strict=True):
+                data = b"".join(part)
+                file.write(data)
+                digest.update(data)
+    return [digest.hexdigest() for digest in digests]
 
 
 def _runs(fate: np.ndarray, ends: np.ndarray) -> Iterator[Run]:

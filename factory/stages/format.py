@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from factory import artifacts, base_model, chat_template, storage
+from factory import artifacts, base_model, chat_template, ledger, storage
 from factory.artifacts import Check, DatasetReport, Decision, MixReport
 from factory.context import Context
 from factory.data import dedup, gate, mix, page, placement, report, schema, sources, tokens, work
@@ -64,16 +64,18 @@ def run(context: Context) -> dict[str, Decision]:
         )
         write_drops(rejects, rows, context.config.dataset.decontaminate)
         repeated = dedup.repeated(spool.index.column("id"), rows.fate >= KEPT)
-        write_splits(spool.lines(), rows.fate, repeated, paths)
+        hashes = write_splits(spool.lines(), rows.fate, repeated, paths)
         summary = report.build(
             found,
             rows,
-            hashes=[storage.sha256_file(path) for path in paths],
+            hashes=hashes,
             leakage=placed.leakage,
             mix=mixed,
             schema=schema.violations(paths),
         )
         examples = [page.Example(*found) for found in tokens.examples(spool.folder)]
+    records = map(ledger.record, paths, hashes)
+    context.written.update(zip(paths, records, strict=True))
     html = page.render(summary, rows.tokens.values, examples)
     storage.write_text(context.workspace.dataset_page, html)
     artifacts.save(summary, context.workspace.dataset_report)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from factory import config
+from factory import config, storage
 from factory.artifacts import Decision
 from factory.console import Console
 from factory.context import Context
@@ -307,3 +307,11 @@ def test_a_mix_draws_shares_and_reports_them(tmp_path: Path) -> None:
     }
     assert found["filter_reasons"] == {"not_drawn": 50}
     assert found["reject_reasons"] == {"low_quality": 50}
+
+
+def test_hashes_taken_while_writing_are_those_of_the_files(tmp_path: Path) -> None:
+    context = workspace(tmp_path, MIXED)
+    run(context)
+    hashes = [storage.sha256_file(path) for path in context.written]
+    assert [record.sha256 for record in context.written.values()] == hashes
+    assert [split["sha256"] for split in report(context)["splits"].values()] == hashes
