@@ -6,14 +6,18 @@ a field marked `gate()` is a threshold: changing it re-judges a stage without ru
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     ValidationError,
     field_validator,
     model_validator,
@@ -21,7 +25,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from factory import naming
-from factory.data import prompt
+from factory.data import mapping, prompt
 from factory.errors import ConfigError, did_you_mean
 from factory.workspace import CONFIG_NAME
 
@@ -245,21 +249,62 @@ class Training(Section):
     )
 
 
-class Mixed(Section):
+class Source(Section):
+    """Raw examples of one place, and how they are to be read."""
+
+    path: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="A file, a folder or a pattern."
+    )
+    format: str | None = Field(None, description="The row format; null: dataset.format.")
+    columns: dict[mapping.Column, Annotated[str, Field(min_length=1)] | None] = Field(
+        default_factory=dict,
+        description="Where the source keeps what: our name -> its column; null: not read.",
+    )
+    roles: dict[mapping.RoleName, Annotated[list[str], BeforeValidator(_as_list)]] = Field(
+        default_factory=dict,
+        description="Who speaks: our name -> the role names of the source.",
+    )
+
+    @model_validator(mode="after")
+    def _mapping_is_sound(self) -> Source:
+        mapping.of(self.columns, self.roles, self.format)
+        return self
+
+    @model_validator(mode="after")
+    def _says_where(self) -> Source:
+        if self.path is None:
+            raise ValueError("it needs a path")
+        return self
+
+    @property
+    def label(self) -> str:
+        """What reports call it."""
+        return self.path or ""
+
+
+class Mixed(Source):
     """One source of a mix: its share by weight, or a number of rows."""
 
-    path: str = Field(min_length=1, description="A file, a folder or a pattern.")
     weight: float | None = Field(None, gt=0, description="Its share, in any unit.")
     max_samples: int | None = Field(None, ge=1, description="Rows to take at most.")
     min_quality: float | None = Field(None, ge=0, le=1, description="Instead of the data set's.")
     domains: list[str] = Field(default_factory=list, description="Instead of the data set's.")
 
 
+# Either a path or a table; errors are told of the one that was meant.
+_TEXT, _TABLE = "a text", "a table"
+AnySource = Annotated[
+    Annotated[str, Tag(_TEXT)] | Annotated[Source, Tag(_TABLE)],
+    Discriminator(lambda value: _TEXT if isinstance(value, str) else _TABLE),
+]
+
+
 class Dataset(Section):
     """Raw examples in, splits out."""
 
-    sources: Annotated[list[str], BeforeValidator(_as_list)] = Field(
-        default=["data/raw"], description="Files and folders of raw examples."
+    sources: Annotated[list[AnySource], BeforeValidator(_as_list)] = Field(
+        default=["data/raw"],
+        description="Files and folders of raw examples, or tables that say how to read them.",
     )
     mix: list[Mixed] = Field(
         default_factory=list,
@@ -310,6 +355,12 @@ class Dataset(Section):
     max_line_bytes: int = Field(
         16 * 1024 * 1024, ge=1024, description="A longer line is rejected unread."
     )
+
+    def entries(self) -> list[Source]:
+        """The sources, or what the mix consists of, as tables."""
+        if self.mix:
+            return list(self.mix)
+        return [Source(path=s) if isinstance(s, str) else s for s in self.sources]
 
     @field_validator("split_ratios")
     @classmethod
@@ -455,24 +506,38 @@ def validate(values: dict[str, Any], *, where: str = CONFIG_NAME) -> Config:
 
 def explain(fault: Any, root: type[BaseModel] = Config) -> str:
     """One pydantic fault of a `root` model as a sentence with the nearest right name."""
-    place = ".".join(str(part) for part in fault["loc"])
+    location = tuple(part for part in fault["loc"] if part not in (_TEXT, _TABLE))
+    place = ".".join(str(part) for part in location)
     if fault["type"] == "extra_forbidden":
-        name = str(fault["loc"][-1])
-        return f"{place}: unknown field{did_you_mean(name, _siblings(root, fault['loc'][:-1]))}"
+        *section, name = location
+        return f"{place}: unknown field{did_you_mean(str(name), _siblings(root, section))}"
     if fault["type"] == "missing":
         return f"{place}: is needed"
+    if location[-1:] == ("[key]",):  # of a table whose names are known
+        *_, name, _ = location
+        known = re.findall(r"'(\w+)'", fault["ctx"]["expected"])
+        told = did_you_mean(str(name), known) or f"; one of {', '.join(known)}"
+        return f"{place.removesuffix('.[key]')}: unknown name{told}"
     given = repr(fault["input"])
     given = given if len(given) <= 60 else given[:57] + "..."
     return f"{place}: {fault['msg']} (got {given})"
 
 
-def _siblings(root: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
-    """The field names of the section at `location`."""
-    section: Any = root
+def _siblings(root: type[BaseModel], location: Sequence[Any]) -> list[str]:
+    """The field names of the section at `location`; a number is a place in a list of sections."""
+    section = root
     for part in location:
-        field: FieldInfo | None = section.model_fields.get(part)
-        section = field.annotation if field else root
+        if part in section.model_fields:
+            section = _section_in(section.model_fields[part].annotation) or root
     return list(section.model_fields)
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:
+    """The section that a field is, or is a list of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_section_in(inner) for inner in get_args(annotation))
+    return next((section for section in found if section), None)
 
 
 def thresholds(config: Config, section: str) -> dict[str, Any]:

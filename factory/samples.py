@@ -27,8 +27,9 @@ def write(root: Path, config: Config) -> list[Path]:
     """Write sample rows where `dataset.mix` or `dataset.sources` points; return the files."""
     shape = SHAPES.get(config.expert.group, chat)
     rows = list(generate(shape))
-    mix = {entry.path: entry.weight or 1.0 for entry in config.dataset.mix}
-    parts = _shares(mix, rows) if mix else _parts(config.dataset.sources, rows)
+    mix = {entry.label: entry.weight or 1.0 for entry in config.dataset.mix}
+    sources = [entry.label for entry in config.dataset.entries()]
+    parts = _shares(mix, rows) if mix else _parts(sources, rows)
     written = []
     for name, part in parts:
         path = storage.inside(root, name, field="dataset.sources")

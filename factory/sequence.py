@@ -14,6 +14,7 @@ from typing import Any
 
 from factory import artifacts, config_file, layers, presets, runner, storage
 from factory.artifacts import EvaluationReport
+from factory.config import Source
 from factory.console import Console
 from factory.context import Context
 from factory.errors import ConfigError, FactoryError, GateClosed, Interrupted, WorkspaceLocked
@@ -145,12 +146,18 @@ def _configuration(around: Workspace, name: str) -> dict[str, Any]:
     resolved = layers.resolve(layers.Layer(CONFIG_NAME, path, own), root=around.root).config
     own["project"]["allowed_paths"] = [UP, *resolved.project.allowed_paths]
     dataset = own.setdefault("dataset", {})
-    dataset["sources"] = [_from_below(source) for source in resolved.dataset.sources]
-    mix = [entry.model_dump(mode="json") for entry in resolved.dataset.mix]
-    dataset["mix"] = [{**entry, "path": _from_below(entry["path"])} for entry in mix]
+    for key in ("sources", "mix"):
+        dataset[key] = [_source_from_below(source) for source in getattr(resolved.dataset, key)]
     if (around.root / resolved.model.name).is_dir():
         own.setdefault("model", {})["name"] = _from_below(resolved.model.name)
     return own
+
+
+def _source_from_below(source: str | Source) -> Any:
+    if isinstance(source, str):
+        return _from_below(source)
+    values = source.model_dump(mode="json", exclude_unset=True)
+    return {**values, "path": _from_below(source.path)} if source.path else values
 
 
 def _from_below(path: str) -> str:

@@ -87,8 +87,8 @@ def _type(field: dict[str, Any]) -> str:
     """What JSON value the field takes, with its limits; `Name` is an object with its own table."""
     if "$ref" in field:
         return f"`{_name(field)}`"
-    if "anyOf" in field:
-        return " or ".join(_type(option) for option in field["anyOf"])
+    if options := field.get("anyOf") or field.get("oneOf"):
+        return " or ".join(_type(option) for option in options)
     if "enum" in field:
         return ", ".join(f"`{json.dumps(value)}`" for value in field["enum"])
     if "const" in field:
@@ -98,6 +98,8 @@ def _type(field: dict[str, Any]) -> str:
         return f"array of {len(items) if len(items) > 1 else ''} {_type(items[0])}".replace(
             "  ", " "
         )
+    if names := field.get("propertyNames", {}).get("enum"):
+        return f"object of {', '.join(f'`{name}`' for name in names)}"
     return str(field["type"]) + _limits(field)
 
 

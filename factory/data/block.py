@@ -26,6 +26,7 @@ from factory.data.canonical import (
 from factory.data.containers import Block
 from factory.data.formats import PLAIN, READERS
 from factory.data.index import RECORD
+from factory.data.mapping import ColumnMapping
 from factory.data.markup import NO_TOKENS, SpecialTokens, made_plain, occurs
 from factory.data.normalise import fold
 from factory.data.parse import check_duplicate_keys, has_escaped_colon
@@ -43,6 +44,7 @@ class Origin(NamedTuple):
     format: str
     selection: Selection = EVERYTHING
     special_tokens: SpecialTokens = NO_TOKENS
+    mapping: ColumnMapping | None = None
 
 
 class Formatted(NamedTuple):
@@ -76,7 +78,8 @@ class _Rows:
         self._block = block
         name = orjson.dumps(origin.source)
         self._read = selected(READERS[origin.format], origin.selection)
-        self._plain = PLAIN.get(self._read)
+        self._mapping = origin.mapping
+        self._plain = None if self._mapping else PLAIN.get(self._read)
         self._special_tokens = origin.special_tokens
         self._id = b',"id":%b%b"' % (name[:-1].replace(b"%", b"%%"), block.place())
         self._source = b',"source":%b}\n' % name
@@ -141,6 +144,8 @@ class _Rows:
 
     def _add(self, raw: dict[str, Any], number: int) -> int:
         """Add a row that has to be converted; return the colons written."""
+        if self._mapping is not None:
+            raw = self._mapping.row(raw)
         messages, tools, shape = convert(raw, self._read)
         messages, findings = made_plain(messages, self._special_tokens)
         findings += toolcalls.findings(messages, tools)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from factory import storage
 from factory.artifacts import Decision
@@ -13,6 +14,7 @@ from factory.config import Dataset
 from factory.console import Bar
 from factory.data import containers, formats
 from factory.data.block import Origin, Reject
+from factory.data.mapping import ColumnMapping, require_columns
 from factory.data.markup import SpecialTokens
 from factory.data.rejection import REASONS, Rejected
 from factory.data.selection import Selection
@@ -45,6 +47,7 @@ def ingest(
 
     Raises DataError when no file holds a single row.
     """
+    _require_columns(files, settings)
     sources = [Source(file, detect_format(file, settings), Counter()) for file in files]
     read = 0
     for done in format_pieces(_tasks(sources, settings, special), spool.folder, workers):
@@ -62,8 +65,9 @@ def ingest(
 
 def _tasks(sources: Sequence[Source], settings: Dataset, special: SpecialTokens) -> Iterator[Task]:
     for number, source in enumerate(sources):
-        selection = _selection(settings, source.file.entry)
-        origin = Origin(source.file.name, source.format.value, selection, special)
+        reading = source.file.reading
+        selection = _selection(settings, reading.entry)
+        origin = Origin(source.file.name, source.format.value, selection, special, reading.mapping)
         for piece in containers.pieces(source.file.path, settings.max_line_bytes):
             yield Task(number, origin, piece)
 
@@ -78,9 +82,17 @@ def _selection(settings: Dataset, entry: int) -> Selection:
 
 def detect_format(file: SourceFile, settings: Dataset) -> Decision:
     """The row format of one file: as configured, or as most of its first rows have it."""
-    if settings.format != "auto":
-        return Decision(value=formats.by_name(settings.format).name, reason="dataset.format")
-    form, votes, asked = formats.detect(islice(_parsed_rows(file, settings), DETECTION_ROWS))
+    _, own, mapping, where = file.reading
+    if mapping is not None and mapping.format is not None:
+        return Decision(value=mapping.format, reason=f"{where}.columns")
+    wanted = own or settings.format
+    if wanted != "auto":
+        field = f"{where}.format" if own else "dataset.format"
+        return Decision(value=formats.by_name(wanted, field).name, reason=field)
+    rows = _parsed_rows(file, settings)
+    if mapping is not None:
+        rows = _mapped(rows, mapping)
+    form, votes, asked = formats.detect(islice(rows, DETECTION_ROWS))
     if form is None:
         return Decision(
             value=formats.UNKNOWN, reason=f"none of {asked} rows has the fields of a known format"
@@ -88,7 +100,27 @@ def detect_format(file: SourceFile, settings: Dataset) -> Decision:
     return Decision(value=form.name, reason=f"{votes} of the first {asked} rows have its fields")
 
 
-def _parsed_rows(file: SourceFile, settings: Dataset) -> Iterator[dict[str, object]]:
+def _mapped(rows: Iterator[dict[str, Any]], mapping: ColumnMapping) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        with suppress(Rejected):
+            yield mapping.row(row)
+
+
+def _require_columns(files: Sequence[SourceFile], settings: Dataset) -> None:
+    """Refuse a mapping that names a column which no row of its source has."""
+    by_source: dict[str, list[SourceFile]] = {}
+    for file in files:
+        if file.reading.mapping is not None:
+            by_source.setdefault(file.reading.where, []).append(file)
+    for members in by_source.values():
+        mapping = members[0].reading.mapping
+        if mapping is not None:
+            names = ", ".join(file.name for file in members[:3])
+            rows = (row for file in members for row in _parsed_rows(file, settings))
+            require_columns(mapping, names, rows)
+
+
+def _parsed_rows(file: SourceFile, settings: Dataset) -> Iterator[dict[str, Any]]:
     """The rows of a file that parse, read afresh."""
     for piece in containers.pieces(file.path, settings.max_line_bytes):
         for block in piece.blocks():

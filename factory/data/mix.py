@@ -53,7 +53,7 @@ def report(
     total_weight = sum(entry.weight or 0 for entry in entries)
     total = sum(counts)
     return {
-        entry.path: MixReport(
+        entry.label: MixReport(
             asked=None if entry.weight is None else round(entry.weight / total_weight, 6),
             got=round(count / total, 6) if total else 0.0,
             rows=count,

@@ -9,10 +9,28 @@ from pathlib import Path
 from typing import NamedTuple
 
 from factory import storage
+from factory.config import Source
 from factory.context import Context
+from factory.data import mapping
 from factory.data.canonical import NO_SPLIT, SPLIT_NAMES
 from factory.data.containers import SUFFIXES, reader_of
-from factory.errors import DataError
+from factory.data.mapping import ColumnMapping
+from factory.errors import ConfigError, DataError
+
+
+class Reading(NamedTuple):
+    """How the rows of a source are to be read: what its table in the configuration says.
+
+    entry:   its place in dataset.sources or dataset.mix
+    format:  the row format; None: as dataset.format says
+    mapping: its own names of columns and roles, if it has any
+    where:   the field of the configuration
+    """
+
+    entry: int = 0
+    format: str | None = None
+    mapping: ColumnMapping | None = None
+    where: str = "dataset.sources"
 
 
 class SourceFile(NamedTuple):
@@ -21,23 +39,48 @@ class SourceFile(NamedTuple):
     path: Path
     name: str
     split: int
-    entry: int = 0  # its place in dataset.mix
+    reading: Reading = Reading()
 
 
 def configured(context: Context) -> list[SourceFile]:
-    """The files that `dataset.mix` or else `dataset.sources` mean; a file counts for one entry."""
+    """The files that `dataset.mix` or else `dataset.sources` mean; a file counts for one entry.
+
+    Raises ConfigError when two entries want one file read in different ways.
+    """
     settings = context.config.dataset
-    entries = [[entry.path] for entry in settings.mix] or [settings.sources]
+    field = "dataset.mix" if settings.mix else "dataset.sources"
     found: dict[str, SourceFile] = {}
-    for number, paths in enumerate(entries):
-        field = "dataset.mix" if settings.mix else "dataset.sources"
-        for file in find(
-            paths,
-            resolve=lambda path, field=field: context.resolve(path, field=field),  # type: ignore[misc]
-            name=context.workspace.relative,
-        ):
-            found.setdefault(file.name, file._replace(entry=number))
+    for number, entry in enumerate(settings.entries()):
+        reading = _reading(entry, number, field)
+        for file in _files_of(entry, field, context):
+            first = found.setdefault(file.name, file._replace(reading=reading))
+            _require_same(first, reading)
     return [found[name] for name in sorted(found)]
+
+
+def _reading(entry: Source, number: int, field: str) -> Reading:
+    where = f"{field}[{number}]"
+    columns = mapping.of(entry.columns, entry.roles, entry.format, where)
+    return Reading(number, entry.format, columns, where)
+
+
+def _files_of(entry: Source, field: str, context: Context) -> list[SourceFile]:
+    return find(
+        [entry.path] if entry.path else [],
+        resolve=lambda path: context.resolve(path, field=field),
+        name=context.workspace.relative,
+    )
+
+
+def _require_same(file: SourceFile, reading: Reading) -> None:
+    """A file that two entries name is read once: they have to agree on how."""
+    first, second = ((r.format, r.mapping and r.mapping[:3]) for r in (file.reading, reading))
+    if first != second:
+        raise ConfigError(
+            f"{file.name} is named before, in {file.reading.where}, and read in another way there",
+            where=reading.where,
+            hint="name each file in one source",
+        )
 
 
 def find(

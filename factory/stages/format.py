@@ -177,7 +177,7 @@ def _draw_mix(context: Context, rows: Rows) -> dict[str, MixReport]:
     settings = context.config.dataset
     if not settings.mix:
         return {}
-    entry_of = np.array([rows.files[p.source].entry for p in rows.profiles], dtype=np.int32)
+    entry_of = np.array([rows.files[p.source].reading.entry for p in rows.profiles], dtype=np.int32)
     pool = (rows.fate == KEPT) & (rows.asked() <= 0)
     entries = np.where(pool, entry_of[rows.index.column("profile")], -1)
     members = [np.flatnonzero(entries == number) for number in range(len(settings.mix))]

@@ -33,7 +33,7 @@ def build(context: Context, stats: dict[str, Any]) -> dict[str, Any]:
         "expert": expert(config),
         "model": model(context),
         "training": {
-            "dataset": [source.path for source in config.dataset.mix] or config.dataset.sources,
+            "dataset": [source.label for source in config.dataset.entries()],
             "num_samples": stats["samples"],
             "num_epochs": stats["epochs"],
             "steps": stats["total_steps"],

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from factory import config
 from factory.data import formats
 from factory.data.containers import SUFFIXES
 from factory.data.rejection import REASONS
@@ -104,3 +105,10 @@ def test_every_reason_is_explained() -> None:
 def test_every_suffix_is_named() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert not [suffix for suffix in SUFFIXES if f"`{suffix}`" not in text]
+
+
+def test_the_configurations_of_the_page_are_accepted() -> None:
+    shown = [json.loads(b.text) for b in markdown.blocks(PAGE) if b.kind == "json config"]
+    assert shown
+    for values in shown:
+        config.validate(values)

@@ -14,7 +14,7 @@ from factory import config, storage
 from factory.artifacts import Decision
 from factory.console import Console
 from factory.context import Context
-from factory.errors import DataError
+from factory.errors import ConfigError, DataError
 from factory.stages import format as stage
 from factory.workspace import Workspace
 from tests.conftest import ROOT
@@ -315,3 +315,56 @@ def test_hashes_taken_while_writing_are_those_of_the_files(tmp_path: Path) -> No
     hashes = [storage.sha256_file(path) for path in context.written]
     assert [record.sha256 for record in context.written.values()] == hashes
     assert [split["sha256"] for split in report(context)["splits"].values()] == hashes
+
+
+def dialog(number: int) -> str:
+    turns = [{"who": "customer", "said": f"ask {number}"}, {"who": "agent", "said": "x"}]
+    return json.dumps({"log": turns, "thread": f"t{number}"}) + "\n"
+
+
+NAMED = {
+    "path": "data/raw/talks.jsonl",
+    "columns": {"messages": "log", "role": "who", "content": "said", "group": "thread"},
+    "roles": {"user": "customer", "assistant": "agent"},
+}
+
+
+def test_a_source_under_its_own_names_beside_one_under_the_usual_ones(tmp_path: Path) -> None:
+    files = {
+        "faq.jsonl": "".join(pair(f"question {n}") for n in range(20)),
+        "talks.jsonl": "".join(map(dialog, range(20))) + '{"log": 3}\n',
+    }
+    context = workspace(tmp_path, files, sources=["data/raw/faq.jsonl", NAMED])
+    decisions = run(context)
+    assert decisions["format of data/raw/talks.jsonl"] == Decision(
+        value="openai", reason="dataset.sources[1].columns"
+    )
+    rows = [row for split in written(context).values() for row in split if "group" in row]
+    assert len(rows) == 20
+    assert [m["role"] for m in rows[0]["conversations"]] == ["user", "assistant"]
+    assert [(r["line"], r["reason"]) for r in rejects(context)] == [(21, "no_messages")]
+
+
+def test_a_column_that_no_row_has_is_named_with_those_that_are_there(tmp_path: Path) -> None:
+    source = {**NAMED, "columns": {**NAMED["columns"], "content": "sayd"}}  # type: ignore[dict-item]
+    context = workspace(tmp_path, {"talks.jsonl": dialog(1)}, sources=[source])
+    with pytest.raises(ConfigError) as caught:
+        run(context)
+    assert str(caught.value) == (
+        "dataset.sources[0]: no row of data/raw/talks.jsonl has 'sayd' "
+        "(columns.content; did you mean 'said'?)\n"
+        "  -> the columns there: log, thread, who, said"
+    )
+
+
+def test_one_file_is_not_read_in_two_ways(tmp_path: Path) -> None:
+    context = workspace(tmp_path, {"talks.jsonl": dialog(1)}, sources=["data/raw", NAMED])
+    with pytest.raises(ConfigError, match="read in another way there"):
+        run(context)
+
+
+def test_an_unknown_format_of_one_source_is_named(tmp_path: Path) -> None:
+    source = {"path": "data/raw", "format": "sharegtp"}
+    context = workspace(tmp_path, {"a.jsonl": pair("x")}, sources=[source])
+    with pytest.raises(ConfigError, match=r"dataset.sources\[0\].format: .* mean 'sharegpt'"):
+        run(context)

@@ -49,12 +49,12 @@ PLAIN: dict[Reader, Callable[[dict[str, Any]], Any]] = {
 }
 
 
-def by_name(name: str) -> Format:
+def by_name(name: str, where: str = "dataset.format") -> Format:
     """The format called `name`; ConfigError with the nearest name otherwise."""
     if name not in FORMATS:
         raise ConfigError(
             f"unknown row format {name!r}{did_you_mean(name, FORMATS)}",
-            where="dataset.format",
+            where=where,
             hint=f"one of: auto, {', '.join(FORMATS)}",
         )
     return FORMATS[name]

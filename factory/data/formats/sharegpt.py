@@ -37,7 +37,7 @@ ROLE_NAMES: dict[str, Role] = {
     "ipython": "tool",
 }
 _FIELDS = ("conversations", "conversation", "messages")
-_CALLING = frozenset(("function_call", "tool_call"))
+CALLING = frozenset(("function_call", "tool_call"))
 
 
 def _turns_of(row: dict[str, Any]) -> Any:
@@ -85,7 +85,7 @@ def _turn(raw: Any) -> Message:
     except (TypeError, KeyError, IndexError):
         raise Rejected("bad_message", excerpt(raw)) from None
     role = role_of(name, ROLE_NAMES)
-    if name in _CALLING:
+    if name in CALLING:
         calls = toolcalls.read_calls(value)
         return _flagged({"role": role, "content": "", "tool_calls": calls}, raw)
     if type(value) is not str:
