@@ -130,6 +130,7 @@ class SourceReport(Artifact):
     rejected: int
     duplicates: int
     filtered: int = 0
+    extra: int = 0
     splits: dict[str, int] = Field(default_factory=dict)
 
 
@@ -142,11 +143,21 @@ class MixReport(Artifact):
     available: int
 
 
+class CutReport(Artifact):
+    """What `dataset.excess_length` did to rows that were too long."""
+
+    how: str = Field(description="truncate or split.")
+    rows: int = Field(description="Rows that were cut.")
+    pieces: int = Field(description="Rows in their place.")
+    turns_removed: int = Field(description="Turns at the ends of truncated rows.")
+
+
 class DatasetReport(Artifact):
-    """`metrics/dataset.json`. read = kept + rejected + duplicates + filtered, always."""
+    """`metrics/dataset.json`. read + extra = kept + rejected + duplicates + filtered, always."""
 
     schema_version: int = SCHEMA_VERSION
     read: int
+    extra: int = Field(0, description="Rows that splitting long rows added.")
     kept: int
     rejected: int
     duplicates: int
@@ -163,6 +174,7 @@ class DatasetReport(Artifact):
     schema_violations: int
     contaminated: int = Field(0, description="Kept rows that repeat a benchmark.")
     findings: dict[str, int] = Field(default_factory=dict)
+    cuts: CutReport | None = None
     warnings: list[str] = Field(default_factory=list)
 
 

@@ -338,8 +338,13 @@ class Dataset(Section):
     contamination: Literal["drop", "report"] = Field(
         "drop", description="A row that repeats a benchmark: leave it out, or close the gate."
     )
-    excess_length: Literal["drop", "error"] = Field(
-        "drop", description="A row longer than model.max_seq_length: leave it out, or stop."
+    excess_length: Literal["drop", "truncate", "split", "error"] = Field(
+        "drop",
+        description="A row longer than model.max_seq_length: leave it out, leave out turns at its "
+        "end, make several rows of it, or stop. No turn is ever cut.",
+    )
+    exact_tokens: bool = Field(
+        False, description="Count the tokens of every row, not of a sample, for the statistics."
     )
     special_tokens: Literal["neutralise", "reject", "keep"] = Field(
         "neutralise", description="Special tokens of the model inside the text of a row."

@@ -24,13 +24,16 @@ def _counts(report: DatasetReport) -> Check:
     """Nothing may get lost between what was read and what was written."""
     accounted = report.kept + report.rejected + report.duplicates + report.filtered
     written = sum(split.rows for split in report.splits.values())
+    extra = f" + {report.extra} by splitting" if report.extra else ""
     return Check(
         id="format.counts",
         value=[report.read, accounted, report.kept, written],
-        threshold="read = kept + rejected + duplicates + filtered, kept = rows of all splits",
-        passed=report.read == accounted and report.kept == written,
+        threshold=(
+            "read + extra = kept + rejected + duplicates + filtered, kept = rows of all splits"
+        ),
+        passed=report.read + report.extra == accounted and report.kept == written,
         why=(
-            f"{report.read} read = {report.kept} kept + {report.rejected} rejected + "
+            f"{report.read} read{extra} = {report.kept} kept + {report.rejected} rejected + "
             f"{report.duplicates} duplicates + {report.filtered} filtered; {written} written"
         ),
     )

@@ -7,10 +7,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from factory.artifacts import DatasetReport, MixReport, SourceReport, SplitReport, TokenLengths
+from factory.artifacts import (
+    CutReport,
+    DatasetReport,
+    MixReport,
+    SourceReport,
+    SplitReport,
+    TokenLengths,
+)
 from factory.data.canonical import SPLITS
 from factory.data.ingest import Source
-from factory.data.rows import DROPS, DUPLICATE, Rows
+from factory.data.rows import DROPS, DUPLICATE, REPLACED, Rows
 from factory.data.spool import SourceProfile
 
 
@@ -22,6 +29,7 @@ def build(
     leakage: dict[str, int],
     mix: dict[str, MixReport],
     schema: tuple[int, int],
+    cuts: CutReport | None = None,
 ) -> DatasetReport:
     """Return the report. `schema` is (rows checked, rows in violation)."""
     kept = rows.fate >= 0
@@ -33,7 +41,8 @@ def build(
         if fate != DUPLICATE
     }
     return DatasetReport(
-        read=len(rows.fate) + rejects.total(),
+        read=len(rows.fate) - len(rows.added.rows) + rejects.total(),
+        extra=len(rows.added.rows) - int(np.count_nonzero(rows.fate == REPLACED)),
         kept=int(np.count_nonzero(kept)),
         rejected=rejects.total(),
         duplicates=int(np.count_nonzero(rows.fate == DUPLICATE)),
@@ -53,6 +62,7 @@ def build(
         schema_violations=schema[1],
         contaminated=int(np.count_nonzero(rows.fate[rows.contamination.rows] >= 0)),
         findings=_sum((Counter(p.profile.findings) for p in rows.profiles), counts.sum(axis=0)),
+        cuts=cuts,
     )
 
 
@@ -111,14 +121,18 @@ def token_lengths(tokens: np.ndarray) -> TokenLengths | None:
 
 def _source(number: int, source: Source, rows: Rows) -> SourceReport:
     mine = np.array([profile.source == number for profile in rows.profiles], dtype=bool)
-    fate = rows.fate[mine[rows.index.column("profile")]]
+    of_mine = mine[rows.index.column("profile")]
+    fate = rows.fate[of_mine]
+    replaced = int(np.count_nonzero(fate == REPLACED))
+    added = int(np.count_nonzero(of_mine[rows.added.rows]))
     kept, duplicates = int(np.count_nonzero(fate >= 0)), int(np.count_nonzero(fate == DUPLICATE))
     return SourceReport(
         format=source.format.value,
-        read=len(fate) + source.rejects.total(),
+        read=len(fate) - added + source.rejects.total(),
+        extra=added - replaced,
         kept=kept,
         rejected=source.rejects.total(),
         duplicates=duplicates,
-        filtered=len(fate) - kept - duplicates,
+        filtered=len(fate) - kept - duplicates - replaced,
         splits={name: int(np.count_nonzero(fate == n)) for n, name in enumerate(SPLITS)},
     )

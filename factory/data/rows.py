@@ -16,6 +16,7 @@ from factory.data.spool import SourceProfile
 # The fate of a row: its split number, or why it is left out.
 KEPT, DUPLICATE, TOO_LONG, UNRENDERABLE = 0, -1, -2, -3
 NEAR_DUPLICATE, CONTAMINATED, NOT_DRAWN = -4, -5, -6
+REPLACED = -7  # others stand for it, and are counted instead
 DROPS = {
     DUPLICATE: "duplicate",
     NEAR_DUPLICATE: "near_duplicate",
@@ -52,6 +53,7 @@ class Rows:
     near:        for each near duplicate, the earlier row that it resembles most
     contamination: for each row that repeats a benchmark, the number of its file
     tokens:      the lengths that were counted
+    added:       for each row that replaces another, which; those are the last rows
     """
 
     index: Index
@@ -62,6 +64,7 @@ class Rows:
     near: Values = field(default_factory=_none)
     contamination: Values = field(default_factory=_none)
     tokens: Values = field(default_factory=_none)
+    added: Values = field(default_factory=_none)
 
     def __post_init__(self) -> None:
         self.fate = np.full(self.index.rows, KEPT, dtype=np.int8)
@@ -83,3 +86,13 @@ class Rows:
     def drop(self, rows: np.ndarray, fate: int) -> None:
         """Leave `rows` out for the reason `fate`."""
         self.fate[rows] = fate
+
+    def replace(self, originals: np.ndarray) -> None:
+        """Take in rows that were added to the index, each in the place of one of `originals`."""
+        first = len(self.fate)
+        self.fate[originals] = REPLACED
+        self.fate = np.append(self.fate, np.full(len(originals), KEPT, dtype=np.int8))
+        new = np.arange(first, len(self.fate))
+        self.added = Values(
+            np.append(self.added.rows, new), np.append(self.added.values, originals)
+        )

@@ -66,3 +66,12 @@ class Spool:
     def profiles(self) -> list[SourceProfile]:
         """All profiles, by number."""
         return list(self._profiles)
+
+    def profile_number(self, profile: SourceProfile) -> int:
+        """The number of a profile, a new one if it has none yet."""
+        return self._profiles.setdefault(profile, len(self._profiles))
+
+    def add(self, segment: Segment, records: np.ndarray) -> None:
+        """Add rows whose records bear the spool's own profile numbers."""
+        self.index.append(records)
+        self.segments.append(segment)

@@ -13,10 +13,12 @@ it. Such rows are only counted when they are in the sample.
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +33,23 @@ from factory.data.rows import Values
 from factory.errors import DataError
 
 BATCH_ROWS = 256
+ROWS_PER_WORKER = 5000  # starting a process costs as much as counting so many
 UNRENDERABLE = -1
-WANTED, RICH, SAMPLE = 1, 2, 4  # flags of a row
+WANTED, RICH, SAMPLE, EXAMPLE = 1, 2, 4, 8  # flags of a row
 MEMORY_LIMIT_BYTES = 8 << 30
 # Templates print tool schemas and calls with spaces and indentation; compact JSON that nests
 # as deeply as schemas do grows at most so many times.
 RICH_GROWTH = 4
 NO_BOUND = 1 << 40
-EXAMPLES = 10
-EXAMPLES_FILE = "examples.json"
+FLAGS_FILE, EXAMPLES_FILE = "flags.npy", "examples.json"
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to count. `sizes` holds the bytes of every line, `flags.npy` in `folder` its flags."""
+    """What to count. `sizes` holds the bytes of every line, FLAGS_FILE in `folder` its flags.
+
+    `excess` is what `factory.data.fit` does with rows that are too long.
+    """
 
     tokenizer: str
     chat_template: str | None
@@ -52,6 +57,8 @@ class Request:
     segments: list[Segment]
     sizes: str
     folder: str
+    workers: int = 1
+    excess: str = "drop"
 
 
 def count(
@@ -63,12 +70,26 @@ def count(
 ) -> Values:
     """Return the tokens of every row that is in the sample or may be too long.
 
-    `flags` has a byte for each row, a sum of WANTED, RICH and SAMPLE. Rows that the template
-    refuses have UNRENDERABLE tokens. Raises DataError when the tokenizer does not load, has no
-    template, or the process dies.
+    `flags` has a byte for each row, a sum of WANTED, RICH, SAMPLE and EXAMPLE. Rows that the
+    template refuses have UNRENDERABLE tokens. Raises DataError when the tokenizer does not load,
+    has no template, or the process dies.
     """
+    run("factory.data.tokens", request, flags, log=log, on_progress=on_progress)
     folder = Path(request.folder)
-    np.save(folder / "flags.npy", flags)
+    return Values(np.load(folder / "rows.npy"), np.load(folder / "counts.npy"))
+
+
+def run(
+    module: str,
+    request: Request,
+    flags: np.ndarray,
+    *,
+    log: Path,
+    on_progress: Callable[[int, int], None],
+) -> None:
+    """Run the child `module` on a request; raise DataError when it fails."""
+    folder = Path(request.folder)
+    np.save(folder / FLAGS_FILE, flags)
     job = folder / "tokens.json"
     job.write_text(json.dumps(_as_json(request)), encoding="utf-8")
     errors: list[str] = []
@@ -79,47 +100,96 @@ def count(
         else:
             on_progress(event["done"], event["total"])
 
-    command = child.python("factory.data.tokens", str(job))
-    code = child.run(command, log=log, environment={}, on_event=deliver)
+    code = child.run(child.python(module, str(job)), log=log, environment={}, on_event=deliver)
     if code != 0:
         raise DataError(
             errors[0] if errors else f"counting tokens failed (exit code {code})",
             where=request.tokenizer,
             hint=f"the log is {log}",
         )
-    return Values(np.load(folder / "rows.npy"), np.load(folder / "counts.npy"))
 
 
 def main(job: Path) -> int:
     """The child: count the rows of one request, report progress as events."""
-    request = _from_json(json.loads(job.read_text(encoding="utf-8")))
-    _limit_memory()
-    # Counting needs no torch, and transformers without it loads in a third of the time and memory.
-    sys.modules["torch"] = None  # type: ignore[assignment]
-    try:
-        tokenizer = load_tokenizer(request.tokenizer, request.chat_template)
-    except (DataError, OSError, ValueError) as error:
-        child.emit({"error": str(error).splitlines()[0]})
+    request = read_request(job)
+    tokenizer = prepared(request)
+    if tokenizer is None:
         return 1
     sizes = np.fromfile(request.sizes, "<u4")
-    flags = np.load(Path(request.folder, "flags.npy"))
+    flags = np.load(Path(request.folder, FLAGS_FILE))
     rows = to_count(sizes, flags, request.max_tokens - template_slack(tokenizer))
     counts = np.empty(len(rows), dtype=np.int32)
-    lines = pick(request.segments, sizes, rows)
-    for start in range(0, len(rows), BATCH_ROWS):
-        batch = [orjson.loads(line) for line in islice(lines, BATCH_ROWS)]
-        counts[start : start + len(batch)] = list(lengths(tokenizer, batch))
-        child.emit({"done": start + len(batch), "total": len(rows)})
+    done = 0
+    for found in _counted(tokenizer, request, sizes, rows):
+        counts[done : done + len(found)] = found
+        done += len(found)
+        child.emit({"done": done, "total": len(rows)})
     _save_examples(tokenizer, request, sizes, flags)
     np.save(Path(request.folder, "rows.npy"), rows)
     np.save(Path(request.folder, "counts.npy"), counts)
     return 0
 
 
+def prepared(request: Request) -> Any:
+    """In a child: the tokenizer, under a limit of memory; None, with an event, if there is none."""
+    _limit_memory()
+    # Counting needs no torch, and transformers without it loads in a third of the time and memory.
+    sys.modules["torch"] = None  # type: ignore[assignment]
+    try:
+        return load_tokenizer(request.tokenizer, request.chat_template)
+    except (DataError, OSError, ValueError) as error:
+        child.emit({"error": str(error).splitlines()[0]})
+        return None
+
+
+def _counted(
+    tokenizer: Any, request: Request, sizes: np.ndarray, rows: np.ndarray
+) -> Iterator[list[int]]:
+    """The lengths of `rows`, a batch at a time, by this process or by several."""
+    batches = [rows[start : start + BATCH_ROWS] for start in range(0, len(rows), BATCH_ROWS)]
+    workers = min(request.workers, len(rows) // ROWS_PER_WORKER)
+    if workers < 2:
+        yield from (_lengths_of(tokenizer, request, sizes, batch) for batch in batches)
+        return
+    # By its module's name: here it may be `__main__`, which workers do not have.
+    from factory.data import tokens as module
+
+    pool = ProcessPoolExecutor(
+        workers, get_context("spawn"), initializer=module.start_worker, initargs=(request,)
+    )
+    with pool:
+        yield from pool.map(module.work, batches, chunksize=4)
+
+
+class _Worker:
+    """What a worker process keeps: the request, the tokenizer, the sizes of all lines."""
+
+    state: tuple[Any, Request, np.ndarray]
+
+
+def start_worker(request: Request) -> None:
+    """In a worker: load what every batch needs."""
+    child.die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells its workers when to stop
+    _Worker.state = prepared(request), request, np.memmap(request.sizes, "<u4", "r")
+
+
+def work(batch: np.ndarray) -> list[int]:
+    """In a worker: the lengths of some rows."""
+    tokenizer, request, sizes = _Worker.state
+    return _lengths_of(tokenizer, request, sizes, batch)
+
+
+def _lengths_of(
+    tokenizer: Any, request: Request, sizes: np.ndarray, batch: np.ndarray
+) -> list[int]:
+    lines = pick(request.segments, sizes, batch)
+    return list(lengths(tokenizer, [orjson.loads(line) for line in lines]))
+
+
 def _save_examples(tokenizer: Any, request: Request, sizes: np.ndarray, flags: np.ndarray) -> None:
-    """Render a few sampled rows for people to look at."""
-    sampled = np.flatnonzero(flags & SAMPLE != 0)
-    chosen = sampled[np.linspace(0, len(sampled) - 1, min(EXAMPLES, len(sampled)), dtype=int)]
+    """Render a few rows for people to look at."""
+    chosen = np.flatnonzero(flags & EXAMPLE != 0)
     examples = []
     for line in pick(request.segments, sizes, chosen):
         row = orjson.loads(line)
@@ -145,7 +215,9 @@ def _as_json(request: Request) -> dict[str, Any]:
     return asdict(request) | {"segments": [(str(s.path), *s[1:]) for s in request.segments]}
 
 
-def _from_json(value: dict[str, Any]) -> Request:
+def read_request(job: Path) -> Request:
+    """In a child: the request that `run` wrote."""
+    value = json.loads(job.read_text(encoding="utf-8"))
     segments = [Segment(Path(path), *numbers) for path, *numbers in value["segments"]]
     return Request(**{**value, "segments": segments})
 

@@ -13,7 +13,7 @@ import orjson
 
 from factory import storage
 from factory.data.lines import Batch
-from factory.data.rows import DROPS, KEPT, Rows
+from factory.data.rows import DROPS, KEPT, REPLACED, Rows
 
 
 class Run(NamedTuple):
@@ -67,7 +67,7 @@ def write_drops(output: BinaryIO, rows: Rows, benchmarks: Sequence[str]) -> None
     def place(row: int) -> tuple[str, int]:
         return rows.files[rows.profiles[profile[row]].source].name, int(line[row])
 
-    for row in np.flatnonzero(rows.fate < KEPT).tolist():
+    for row in np.flatnonzero((rows.fate < KEPT) & (rows.fate != REPLACED)).tolist():
         name, number = place(row)
         reason = DROPS[int(rows.fate[row])]
         original = rows.twins.of(row) if reason == "duplicate" else rows.near.of(row)

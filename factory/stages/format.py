@@ -6,10 +6,22 @@ from pathlib import Path
 
 import numpy as np
 
-from factory import artifacts, base_model, chat_template, ledger, storage
-from factory.artifacts import Check, DatasetReport, Decision, MixReport
+from factory import artifacts, base_model, ledger, storage
+from factory.artifacts import Check, CutReport, DatasetReport, Decision, MixReport
 from factory.context import Context
-from factory.data import dedup, gate, mix, page, placement, report, schema, sources, tokens, work
+from factory.data import (
+    dedup,
+    gate,
+    lengths,
+    mix,
+    page,
+    placement,
+    report,
+    schema,
+    sources,
+    tokens,
+    work,
+)
 from factory.data.contamination import Benchmarks
 from factory.data.ingest import ingest
 from factory.data.markup import NO_TOKENS, SpecialTokens, special_tokens
@@ -20,15 +32,10 @@ from factory.data.rows import (
     KEPT,
     NEAR_DUPLICATE,
     NOT_DRAWN,
-    TOO_LONG,
-    UNRENDERABLE,
     Rows,
 )
 from factory.data.spool import Spool
 from factory.data.write import write_drops, write_splits
-from factory.errors import DataError
-
-SAMPLE_ROWS = 5000
 
 
 def run(context: Context) -> dict[str, Decision]:
@@ -54,10 +61,11 @@ def run(context: Context) -> dict[str, Decision]:
                 bar,
             )
         rows = Rows(spool.index, spool.profiles(), files)
+        cuts = lengths.cut(context, spool, rows)
         _drop_duplicates(spool, rows)
         _drop_near_duplicates(context, spool, rows)
         _drop_contaminated(context, spool, rows)
-        _measure(context, spool, rows)
+        lengths.measure(context, spool, rows)
         mixed = _draw_mix(context, rows)
         placed = placement.place(
             rows, context.config.dataset.split_ratios, context.config.dataset.seed
@@ -72,6 +80,7 @@ def run(context: Context) -> dict[str, Decision]:
             leakage=placed.leakage,
             mix=mixed,
             schema=schema.violations(paths),
+            cuts=cuts,
         )
         examples = [page.Example(*found) for found in tokens.examples(spool.folder)]
     records = map(ledger.record, paths, hashes)
@@ -132,46 +141,6 @@ def _drop_contaminated(context: Context, spool: Spool, rows: Rows) -> None:
         rows.drop(rows.contamination.rows, CONTAMINATED)
 
 
-def _measure(context: Context, spool: Spool, rows: Rows) -> None:
-    """Count tokens where they matter; rows that are too long or unrenderable meet their fate."""
-    wanted = rows.fate == KEPT
-    flags = np.zeros(len(wanted), dtype=np.uint8)
-    flags[wanted] = tokens.WANTED
-    flags[rows.rich()] |= tokens.RICH
-    flags[_sample(wanted, context.config.dataset.seed)] |= tokens.SAMPLE
-    request = tokens.Request(
-        tokenizer=str(base_model.resolve(context).folder),
-        chat_template=chat_template.override(context),
-        max_tokens=context.config.model.max_seq_length,
-        segments=spool.segments,
-        sizes=str(spool.index.path("size")),
-        folder=str(spool.folder),
-    )
-    with context.console.bar("counting tokens") as bar:
-        rows.tokens = tokens.count(
-            request,
-            flags,
-            log=context.workspace.logs / "format.log",
-            on_progress=lambda done, total: bar.update(done, total=total),
-        )
-    counted, lengths = rows.tokens
-    too_long = counted[lengths > context.config.model.max_seq_length]
-    if len(too_long) and context.config.dataset.excess_length == "error":
-        raise DataError(
-            f"{len(too_long)} rows are longer than {context.config.model.max_seq_length} tokens",
-            where=_place(rows, int(too_long[0])),
-            hint='raise model.max_seq_length, or set dataset.excess_length to "drop"',
-        )
-    rows.drop(too_long, TOO_LONG)
-    rows.drop(counted[lengths == tokens.UNRENDERABLE], UNRENDERABLE)
-
-
-def _place(rows: Rows, row: int) -> str:
-    """File and line of one row."""
-    source = rows.profiles[int(rows.index.column("profile")[row])].source
-    return f"{rows.files[source].name}:{rows.index.column('line')[row]}"
-
-
 def _draw_mix(context: Context, rows: Rows) -> dict[str, MixReport]:
     """Draw the shares of dataset.mix; what is predefined for validation or test stays out of it."""
     settings = context.config.dataset
@@ -192,15 +161,6 @@ def _draw_mix(context: Context, rows: Rows) -> dict[str, MixReport]:
     return mix.report(settings.mix, [len(found) for found in members], counts)
 
 
-def _sample(wanted: np.ndarray, seed: int) -> np.ndarray:
-    """A mask of at most SAMPLE_ROWS of the wanted rows, drawn with the seed."""
-    candidates = np.flatnonzero(wanted)
-    size = min(SAMPLE_ROWS, len(candidates))
-    mask = np.zeros(len(wanted), dtype=bool)
-    mask[np.random.default_rng(seed).choice(candidates, size, replace=False)] = True
-    return mask
-
-
 def _show(context: Context, summary: DatasetReport, paths: list[Path]) -> None:
     """What became of the rows, for the person at the terminal."""
     context.console.table(
@@ -218,6 +178,8 @@ def _show(context: Context, summary: DatasetReport, paths: list[Path]) -> None:
         ],
     )
     context.console.line(f"  more: {context.workspace.relative(context.workspace.dataset_page)}")
+    if summary.cuts is not None and summary.cuts.rows:
+        context.console.warn(_cut_line(summary.cuts))
     for reason, count in summary.filter_reasons.items():
         context.console.warn(f"{count} rows left out: {reason}")
     if summary.rejected:
@@ -228,3 +190,12 @@ def _show(context: Context, summary: DatasetReport, paths: list[Path]) -> None:
 def _lengths(split: artifacts.SplitReport) -> tuple[int | None, int | None, int | None]:
     found = split.tokens
     return (found.p50, found.p95, found.max) if found else (None, None, None)
+
+
+def _cut_line(cuts: CutReport) -> str:
+    how = (
+        f"{cuts.turns_removed} turns at their ends left out"
+        if cuts.how == "truncate"
+        else f"now {cuts.pieces} rows"
+    )
+    return f"{cuts.rows} rows were too long: {how}"

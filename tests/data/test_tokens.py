@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factory.data import tokens
+from factory.data.lines import Segment
 from factory.data.tokens import RICH, SAMPLE, WANTED
 from tests.conftest import ROOT
 
@@ -68,3 +70,29 @@ def test_all_rows_are_counted_when_there_is_no_bound() -> None:
     flags = np.full(3, WANTED, dtype=np.uint8)
     sizes = np.ones(3, dtype=np.uint32)
     assert len(tokens.to_count(sizes, flags, 2048 - tokens.NO_BOUND)) == 3
+
+
+def test_several_processes_count_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: Any
+) -> None:
+    monkeypatch.setattr(tokens, "ROWS_PER_WORKER", 200)
+    lines = [
+        orjson.dumps(row("Hi " * (n % 7), "there"), option=orjson.OPT_APPEND_NEWLINE)
+        for n in range(600)
+    ]
+    path = tmp_path / "part.jsonl"
+    path.write_bytes(b"".join(lines))
+    sizes = np.fromiter(map(len, lines), "<u4")
+    sizes.tofile(tmp_path / "size.column")
+    request = tokens.Request(
+        tokenizer=BASE,
+        chat_template=None,
+        max_tokens=100,
+        segments=[Segment(path, 0, int(sizes.sum()), len(lines))],
+        sizes=str(tmp_path / "size.column"),
+        folder=str(tmp_path),
+        workers=2,
+    )
+    every = np.arange(600)
+    by_two = [n for found in tokens._counted(tokenizer, request, sizes, every) for n in found]
+    assert by_two == list(tokens.lengths(tokenizer, list(map(orjson.loads, lines))))

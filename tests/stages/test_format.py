@@ -14,6 +14,7 @@ from factory import config, storage
 from factory.artifacts import Decision
 from factory.console import Console
 from factory.context import Context
+from factory.data import lengths
 from factory.errors import ConfigError, DataError
 from factory.stages import format as stage
 from factory.workspace import Workspace
@@ -287,6 +288,90 @@ def test_a_row_that_is_too_long_can_stop_the_run(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="longer than") as caught:
         run(context)
     assert caught.value.where == "data/raw/a.jsonl:2"
+
+
+def talk(turns: int, words: int, **more: Any) -> str:
+    """A conversation with a system turn and `turns` exchanges, different in each row."""
+    said = " ".join(f"w{more.get('id', 0)}" for _ in range(words))
+    exchanges = [
+        {"role": role, "content": f"{said} {turn}"}
+        for turn in range(turns)
+        for role in ("user", "assistant")
+    ]
+    return json.dumps({"messages": [{"role": "system", "content": "Sys"}, *exchanges], **more})
+
+
+LONG = "\n".join(
+    [talk(2, 3, id="short"), talk(40, 20, id="long"), talk(2, 4000, id="huge")]
+    + [talk(1, 5, id=f"fill {n}") for n in range(30)]
+)
+
+
+def accounted(found: dict[str, Any]) -> bool:
+    parts = [found[name] for name in ("kept", "rejected", "duplicates", "filtered")]
+    return bool(found["read"] + found["extra"] == sum(parts))
+
+
+def test_long_rows_are_truncated_behind_an_answer(tmp_path: Path) -> None:
+    context = workspace(tmp_path, {"a.jsonl": LONG}, excess_length="truncate")
+    run(context)
+    found = report(context)
+    assert accounted(found) and found["extra"] == 0
+    assert found["filter_reasons"] == {"too_long": 1}  # the first answer of "huge" is too long
+    (row,) = [r for rows in written(context).values() for r in rows if r["id"] == "long"]
+    turns = row["conversations"]
+    assert turns[-1]["role"] == "assistant" and 3 <= len(turns) < 81
+    assert turns == json.loads(talk(40, 20, id="long"))["messages"][: len(turns)]
+    assert found["cuts"] == {
+        "how": "truncate",
+        "rows": 1,
+        "pieces": 1,
+        "turns_removed": 81 - len(turns),
+    }
+    assert "format.counts" not in closed(context)
+
+
+def test_long_rows_become_several_in_one_split(tmp_path: Path) -> None:
+    context = workspace(tmp_path / "one", {"a.jsonl": LONG}, excess_length="split", num_proc=1)
+    run(context)
+    found = report(context)
+    assert accounted(found)
+    assert found["filter_reasons"] == {"too_long": 2}  # both exchanges of "huge"
+    parts = {
+        name: [r for r in rows if r["id"].startswith("long#")]
+        for name, rows in written(context).items()
+    }
+    assert sum(map(bool, parts.values())) == 1
+    (pieces,) = filter(None, parts.values())
+    assert found["extra"] == len(pieces) - 1 + 1
+    assert [r["id"] for r in pieces] == [f"long#{n + 1}" for n in range(len(pieces))]
+    assert {r["group"] for r in pieces} == {"long"}
+    assert all([t["role"] for t in r["conversations"][:2]] == ["system", "user"] for r in pieces)
+    assert sum(len(r["conversations"]) - 1 for r in pieces) == 80
+    assert "format.counts" not in closed(context)
+    again = workspace(tmp_path / "two", {"a.jsonl": LONG}, excess_length="split", num_proc=2)
+    run(again)
+    assert written(again) == written(context)
+
+
+def test_exact_tokens_counts_every_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lengths, "SAMPLE_ROWS", 10)
+    files = {"a.jsonl": "".join(pair(f"question {n}") for n in range(40))}
+    sampled, exact = (
+        workspace(tmp_path / "a", files),
+        workspace(tmp_path / "b", files, exact_tokens=True),
+    )
+    for context in (sampled, exact):
+        run(context)
+    counted = [
+        sum(
+            split["tokens"]["rows_counted"]
+            for split in report(c)["splits"].values()
+            if split["tokens"]
+        )
+        for c in (sampled, exact)
+    ]
+    assert counted == [10, 40]
 
 
 def test_a_mix_draws_shares_and_reports_them(tmp_path: Path) -> None:
