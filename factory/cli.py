@@ -152,10 +152,12 @@ def _add_init(init: Parser) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line and return its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
+    options = argparse.Namespace()
     try:
-        options = build_parser().parse_args(words)
+        build_parser().parse_args(words, namespace=options)
         return int(options.function(options))
     except FactoryError as error:
+        error.hint = invocation.from_here(error.hint or "", options) or None
         return _fail(error, as_json="--json" in words)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

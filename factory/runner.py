@@ -10,7 +10,7 @@ from typing import Any
 
 from factory import base_model, ledger, pipeline, provenance, storage
 from factory import config as configuration
-from factory.artifacts import Check, GateFile, Waiver
+from factory.artifacts import Check, FileRecord, GateFile, Waiver
 from factory.context import Context
 from factory.errors import ConfigError, DataError, GateClosed, StaleInput, did_you_mean
 from factory.pipeline import Stage
@@ -123,6 +123,7 @@ def _execute(context: Context, stage: Stage, reason: str, waivers: list[Waive]) 
     if unchanged is not None:
         raise StaleInput(f"an input changed while {stage.name} was running: {unchanged}")
     checks, kept = _apply_waivers(module.judge(context), waivers, previous)
+    _publish(context, module, checks)
     commit, dirty = provenance.git_state(context.workspace.root)
     settings = configuration.settings(context.config, *stage.settings)
     gate = GateFile(
@@ -216,17 +217,28 @@ def _judge_again(context: Context, stage: Stage, waivers: list[Waive]) -> GateFi
     given = [waive for waive in waivers if waive.check in named]
     if thresholds == gate.thresholds and not given:
         return gate
-    checks, kept = _apply_waivers(_module(stage).judge(context), given, gate.waivers)
+    module = _module(stage)
+    checks, kept = _apply_waivers(module.judge(context), given, gate.waivers)
     judged = gate.model_copy(
         update={
             "checks": checks,
             "waivers": kept,
             "status": _status(checks),
             "thresholds": thresholds,
+            "outputs": {**gate.outputs, **_publish(context, module, checks)},
         }
     )
     ledger.write_gate(context.workspace, judged)
     return judged
+
+
+def _publish(context: Context, module: ModuleType, checks: list[Check]) -> dict[str, FileRecord]:
+    """Let a stage tell in its own files what became of its checks (`publish(context, checks)`).
+
+    Returns the new records of the files that this changed.
+    """
+    publish = getattr(module, "publish", None)
+    return ledger.record_all(publish(context, checks)) if publish else {}
 
 
 def _apply_waivers(
@@ -314,7 +326,7 @@ def _require_open(gate: GateFile) -> None:
     raise GateClosed(
         f"the gate of {gate.stage} is closed: "
         + ("; ".join(f"{check.id}: {check.why}" for check in closed) or "nothing was checked"),
-        hint="mend the cause, or answer for it with: "
+        hint=f"mend the cause, or answer for it: python -m factory run {gate.stage} "
         f'--waive {first} --reason "..."  (it stays in the gate file and the model card)',
     )
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,6 +71,24 @@ def test_errors_are_json_on_demand(workspace: Path) -> None:
     assert answer["error"] == "GateClosed"
     assert answer["exit_code"] == done.returncode == 3
     assert answer["hint"] == "run: python -m factory run format"
+
+
+def test_a_hint_names_the_workspace_that_was_named(workspace: Path) -> None:
+    done = factory("-C", workspace.name, "run", "export", cwd=workspace.parent)
+    command = done.stderr.partition("-> run: python -m factory ")[2].split()
+    assert command == ["-C", workspace.name, "run", "format"]
+    # The command as it was shown gets further: it asks for data now.
+    assert "put raw examples there" in factory(*command, cwd=workspace.parent).stderr
+    report = ran_doctor(workspace)
+    fixes = [finding["fix"] for finding in report["findings"]]
+    assert all(f"-C {workspace}" in fix for fix in fixes if "python -m factory " in fix)
+
+
+def ran_doctor(workspace: Path) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads(
+        factory("-C", str(workspace), "doctor", "--json", cwd=workspace.parent).stdout
+    )
+    return report
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"], ["status"]])

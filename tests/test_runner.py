@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from factory import config, ledger, pipeline, runner
+from factory.artifacts import Check
 from factory.console import Console
 from factory.context import Context
 from factory.errors import ConfigError, DataError, GateClosed, StaleInput, WorkspaceLocked
 from factory.runner import Waive
 from factory.workspace import Workspace
-from tests import toy_second
+from tests import toy_first, toy_second
 from tests.toy_stages import FIRST, SECOND
 
 ALL = ["format", "baseline"]
@@ -145,6 +146,24 @@ def test_a_waiver_opens_the_gate_and_is_kept(make: Make) -> None:
     assert gate.status == "waived"
     assert gate.waivers[0].reason == "small on purpose"
     assert go(make(**strict)) == ["skipped", "skipped"]
+
+
+def test_a_stage_tells_in_its_own_files_what_was_waived(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def publish(context: Context, checks: list[Check]) -> dict[str, Path]:
+        told = context.workspace.root / "first.txt"
+        told.write_text("HELLO " + str([check.waived is not None for check in checks]))
+        return {"first.txt": told}
+
+    monkeypatch.setattr(toy_first, "publish", publish, raising=False)
+    strict = {"dataset": {"min_samples": 99}}
+    with pytest.raises(GateClosed, match=r"run format --waive format\.min_samples"):
+        go(make(**strict), ["format"])
+    go(make(**strict), ["format"], waivers=[Waive("format.min_samples", "small on purpose")])
+    assert (make().workspace.root / "first.txt").read_text() == "HELLO [True]"
+    assert go(make(**strict)) == ["skipped", "ran"], "the file that was told anew is known"
+    assert runs(make()) == ["first", "second"]
 
 
 def test_a_waiver_does_not_cover_another_value(make: Make) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import Any
 
 from factory.commands import invocation
@@ -24,7 +25,10 @@ def _doctor(options: argparse.Namespace) -> int:
     from factory import doctor
     from factory.workspace import Workspace
 
-    report = doctor.examine(Workspace(invocation.root(options)))
+    found = doctor.examine(Workspace(invocation.root(options))).findings
+    report = doctor.Report(
+        [replace(one, fix=invocation.from_here(one.fix, options)) for one in found]
+    )
     if invocation.wants_json(options):
         invocation.print_json(report.as_json())
         return 0 if report.ready else 1

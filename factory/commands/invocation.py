@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,18 @@ def root(options: argparse.Namespace) -> Path:
     if not folder.is_dir():
         raise ConfigError("no such folder", where=f"-C {folder}")
     return folder
+
+
+def from_here(text: str, options: argparse.Namespace) -> str:
+    """The commands in a text, for the folder that this one was typed in: with its `-C DIR`."""
+    folder = getattr(options, "workspace", None)
+    if folder is None:
+        return text
+    return re.sub(
+        r"python -m factory (?!-C )",
+        lambda _: f"python -m factory -C {shlex.quote(folder)} ",
+        text,
+    )
 
 
 def wants_json(options: argparse.Namespace) -> bool:

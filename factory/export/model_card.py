@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from factory import artifacts, base_model, naming
-from factory.artifacts import DatasetReport, EvaluationReport, GateFile, Interval, Metrics, Waiver
+from factory.artifacts import (
+    Check,
+    DatasetReport,
+    EvaluationReport,
+    GateFile,
+    Interval,
+    Metrics,
+    Waiver,
+)
 from factory.base_model import BaseModel
 from factory.context import Context
 from factory.errors import DataError
-from factory.export import gate, metadata
+from factory.export import metadata
 from factory.export.report import ModelProof, ReleaseReport
 from factory.naming import ReleaseNames
 from factory.storage import open_regular
@@ -66,6 +74,7 @@ class Sources:
 
     context: Context
     report: ReleaseReport
+    checks: Sequence[Check]
     base: BaseModel
     dataset: DatasetReport
     baseline: EvaluationReport
@@ -80,12 +89,13 @@ class Sources:
         return naming.of(self.context.config)
 
 
-def write(context: Context, report: ReleaseReport) -> str:
-    """The text of the model card."""
+def write(context: Context, report: ReleaseReport, checks: Sequence[Check]) -> str:
+    """The text of the model card; `checks` are those of the release, with what was waived."""
     workspace, base = context.workspace, base_model.resolve(context)
     sources = Sources(
         context=context,
         report=report,
+        checks=checks,
         base=base,
         dataset=artifacts.load(DatasetReport, workspace.dataset_report),
         baseline=artifacts.load(EvaluationReport, workspace.baseline_report),
@@ -161,16 +171,16 @@ def _title(sources: Sources) -> Iterator[str]:
 
 def _warnings(sources: Sources) -> Iterator[str]:
     """Everything a person let pass, and every check that is closed: in bold, for ever."""
-    checks = gate.judge_release(sources.report, sources.context.config)
-    for one in sources.gates.values():
-        for waiver in one.waivers:
-            yield f"> **Waived by a person: {_waiver(waiver)}**"
-            yield ""
-    for check in checks:
+    waivers = [waiver for one in sources.gates.values() for waiver in one.waivers]
+    waivers += [check.waived for check in sources.checks if check.waived]
+    for waiver in waivers:
+        yield f"> **Waived by a person: {_waiver(waiver)}**"
+        yield ""
+    for check in sources.checks:
         if check.closed:
             yield f"> **NOT VERIFIED: `{check.id}` is closed: {_text(check.why)}**"
             yield ""
-        elif not check.passed:
+        elif not check.passed:  # waived, or a warning
             yield f"> Note: `{check.id}`: {_text(check.why)}"
             yield ""
 

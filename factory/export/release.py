@@ -141,8 +141,25 @@ def write_checksums(work: Path, copied: Mapping[str, str]) -> None:
     for name, sha256 in copied.items():
         if sums.get(name) != sha256:
             raise FactoryError("reads back differently than it was written", where=name)
-    lines = (f"{sha256}  {name}\n" for name, sha256 in sorted(sums.items()))
-    storage.write_text(work / CHECKSUMS, "".join(lines))
+    storage.write_text(work / CHECKSUMS, _sums(sums))
+
+
+def rewrite(folder: Path, name: str, text: str) -> list[Path]:
+    """Replace one text of a finished release and its checksum; return the files that changed.
+
+    Only that checksum is new: whatever else was changed since stays visible.
+    """
+    path, sums = folder / name, folder / CHECKSUMS
+    if _read(path) == text:
+        return []
+    listed = dict(_parse(_read(sums)))
+    storage.write_text(path, text)
+    storage.write_text(sums, _sums({**listed, name: storage.sha256_file(path)}))
+    return [path, sums]
+
+
+def _sums(hashes: Mapping[str, str]) -> str:
+    return "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(hashes.items()))
 
 
 def _hash_all(folder: Path) -> dict[str, str]:
@@ -187,6 +204,7 @@ def _read(path: Path) -> str:
 
 
 def _parse(text: str) -> Iterable[tuple[str, str]]:
+    """Name and sha256 of each line."""
     for line in text.splitlines():
         sha256, name = line.split("  ", 1)
         yield name, sha256

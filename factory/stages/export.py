@@ -14,6 +14,7 @@ from factory.scoring.table import show_metrics
 from factory.training import metadata as training_metadata
 
 VERIFICATION = "verification.json"
+CARD = "README.md"
 
 
 def plan(context: Context) -> list[str]:
@@ -51,6 +52,14 @@ def judge(context: Context) -> list[Check]:
     return gate.judge_release(artifacts.load(ReleaseReport, path), context.config)
 
 
+def publish(context: Context, checks: list[Check]) -> dict[str, Path]:
+    """Quote in the model card what a person let pass; return the files that changed."""
+    folder = pipeline.release_folder(context)
+    report = artifacts.load(ReleaseReport, folder / VERIFICATION)
+    changed = release.rewrite(folder, CARD, model_card.write(context, report, checks))
+    return {context.workspace.relative(path): path for path in changed}
+
+
 def _what_ships(context: Context) -> Plan:
     return release.plan(
         context.path("save.lora_path"),
@@ -78,7 +87,8 @@ def _write_texts(context: Context, work: Path, report: ReleaseReport) -> None:
     )
     storage.write_json(work / "metadata.json", metadata.build(context, report))
     storage.write_json(work / training_metadata.SPECIALIST, training_metadata.specialist(context))
-    storage.write_text(work / "README.md", model_card.write(context, report))
+    checks = gate.judge_release(report, context.config)
+    storage.write_text(work / CARD, model_card.write(context, report, checks))
     artifacts.save(report, work / VERIFICATION)
 
 

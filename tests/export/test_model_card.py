@@ -13,7 +13,7 @@ from factory.artifacts import Waiver, load
 from factory.base_model import BaseModel
 from factory.console import Console
 from factory.context import Context
-from factory.export import model_card
+from factory.export import gate, model_card
 from factory.export.report import ReleaseReport
 from factory.workspace import Workspace
 
@@ -50,6 +50,10 @@ def verified(demo: Path) -> ReleaseReport:
     return load(ReleaseReport, demo / RELEASE / "verification.json")
 
 
+def card_of(context: Context, report: ReleaseReport) -> str:
+    return model_card.write(context, report, gate.judge_release(report, context.config))
+
+
 def front_matter(card: str) -> dict[str, object]:
     values: dict[str, object] = yaml.safe_load(card.split("---\n")[1])
     return values
@@ -64,7 +68,7 @@ def test_a_waiver_stays_in_bold(context: Context, verified: ReleaseReport) -> No
     )
     evaluate.waivers.append(waiver)
     ledger.write_gate(context.workspace, evaluate)
-    card = model_card.write(context, verified)
+    card = card_of(context, verified)
     [line] = [line for line in card.splitlines() if "Waived" in line]
     assert line.startswith("> **Waived by a person: `evaluate.improvement`")
     assert line.endswith("a demo, \\| nothing more**")
@@ -74,7 +78,7 @@ def test_a_waiver_stays_in_bold(context: Context, verified: ReleaseReport) -> No
 @pytest.mark.slow
 def test_a_closed_check_is_in_bold_on_top(context: Context, verified: ReleaseReport) -> None:
     verified.gguf["q8_0"].parity.top_token_agreement = 0.5
-    card = model_card.write(context, verified)
+    card = card_of(context, verified)
     assert (
         "> **NOT VERIFIED: `export.gguf.q8_0.agreement` is closed:" in card.split("## Results")[0]
     )
@@ -83,7 +87,7 @@ def test_a_closed_check_is_in_bold_on_top(context: Context, verified: ReleaseRep
 @pytest.mark.slow
 def test_text_from_outside_stays_text(context: Context, verified: ReleaseReport) -> None:
     context.config.project.description = "<script>alert(1)</script>\n# Not a heading"
-    card = model_card.write(context, verified)
+    card = card_of(context, verified)
     assert "<script>" not in card
     assert "\n# Not a heading" not in card
 
@@ -92,7 +96,7 @@ def test_text_from_outside_stays_text(context: Context, verified: ReleaseReport)
 def test_front_matter_for_a_base_model_without_a_licence(
     context: Context, verified: ReleaseReport
 ) -> None:
-    values = front_matter(model_card.write(context, verified))
+    values = front_matter(card_of(context, verified))
     assert values["license"] in ("other", "apache-2.0")
     assert values["pipeline_tag"] == "text-generation"
     assert "base_model" not in values, "a folder of this workspace means nothing on the hub"

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from factory import config as configuration
+from factory.artifacts import Waiver
 from factory.console import Console
 from factory.context import Context
 from factory.export import gate, proof
+from factory.export.release import is_intact
 from factory.export.report import ReleaseReport
 from factory.stages import export
 from factory.workspace import Workspace
@@ -141,6 +143,27 @@ def test_the_python_of_the_card_runs(finished_demo: Path, release: Path) -> None
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+def test_a_waiver_of_the_last_gate_is_quoted_in_the_card(demo: Path) -> None:
+    context, release = context_of(demo), demo / RELEASE
+    [first, *others] = export.judge(context)
+    waiver = Waiver(check=first.id, reason="sent on", by="me", at="now", value=1, threshold=0)
+    closed = first.model_copy(update={"passed": False})
+    waived = closed.model_copy(update={"waived": waiver})
+    for checks, said in (
+        ([closed, *others], f"NOT VERIFIED: `{first.id}`"),
+        ([waived, *others], f"Waived by a person: `{first.id}` (value 1, threshold 0): sent on"),
+    ):
+        changed = export.publish(context, checks)
+        assert sorted(changed) == [f"{RELEASE}/README.md", f"{RELEASE}/SHA256SUMS"]
+        assert (release / "README.md").read_text().count(said) == 1
+        assert is_intact(release)
+        assert export.publish(context, checks) == {}
+    assert "NOT VERIFIED" not in (release / "README.md").read_text()
+    (release / "Modelfile").write_text("changed")
+    export.publish(context, [first, *others])
+    assert not is_intact(release), "a new card must not vouch for another file"
 
 
 def test_exporting_again_gives_the_same_bytes(demo: Path) -> None:
