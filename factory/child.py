@@ -13,10 +13,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, BinaryIO
 
 from factory.errors import Interrupted
 
@@ -63,7 +63,7 @@ def run(
     Raises Interrupted when this process was told to stop, after the child has ended.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as log_file:
+    with log.open("ab", buffering=0) as log_file:
         process = subprocess.Popen(
             command,
             cwd=cwd,
@@ -80,8 +80,7 @@ def run(
                 if line.startswith(EVENT_PREFIX.encode()):
                     _deliver(line, on_event)
                 else:
-                    log_file.write(line)
-                    log_file.flush()
+                    _log(log_file, line)
             code = process.wait()
     if received:
         raise Interrupted(
@@ -109,6 +108,12 @@ def die_with_parent() -> None:
     """Have the kernel kill this process as soon as its parent is gone."""
     if _libc is not None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _log(log_file: BinaryIO, line: bytes) -> None:
+    """Append to the log; a full disk stops the log, not the child."""
+    with suppress(OSError):
+        log_file.write(line)
 
 
 def _deliver(line: bytes, on_event: Callable[[dict[str, Any]], None] | None) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 from factory import __version__
 from factory.commands import config, data, doctor, invocation, models, presets, release, training
 from factory.commands.invocation import print_json, wants_json
-from factory.errors import ConfigError, FactoryError, did_you_mean
+from factory.errors import ConfigError, DiskFull, FactoryError, did_you_mean, means_disk_full
 
 if TYPE_CHECKING:
     from factory.context import Context
@@ -159,13 +159,17 @@ def main(arguments: list[str] | None = None) -> int:
     except FactoryError as error:
         error.hint = invocation.from_here(error.hint or "", options) or None
         return _fail(error, as_json="--json" in words)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         # The reader (`| head`) has gone; there is nobody left to tell.
         sys.stderr.close()
         return 1
+    except OSError as error:
+        if not means_disk_full(error):
+            raise
+        return _fail(DiskFull(error.filename or Path.cwd()), as_json="--json" in words)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
 
 
 def _fail(error: FactoryError, *, as_json: bool) -> int:

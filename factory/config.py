@@ -243,6 +243,9 @@ class Training(Section):
     )
     seed: int = Field(3407, ge=0, description="Order of the rows, and dropout.")
     num_threads: int | None = Field(None, ge=1, description="null: by the size of the model.")
+    num_processes: int = Field(
+        1, ge=1, description="One for each GPU of this host; each takes its own micro-batch."
+    )
     output_dir: str = Field("models/checkpoints/trainer", description="Checkpoints to go on from.")
     min_loss_decrease: float = gate(
         0.0, ge=0, lt=1, description="Share by which the loss has to fall from start to end."

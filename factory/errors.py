@@ -5,6 +5,7 @@
     |-- DataError (ValueError)       1   input rows or files cannot be used
     |-- TrainingError                1   the training process failed
     |   `-- OutOfMemory
+    |-- DiskFull                     1   no space is left; what was written before is whole
     |-- GateClosed                   3   a stage's result is missing or not good enough
     |-- StaleInput                   4   an artifact changed since its stage wrote it
     |-- WorkspaceLocked              5   another run holds the workspace
@@ -16,6 +17,7 @@ Each class carries the process exit code of the contract. An error says what was
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 
 
@@ -64,6 +66,18 @@ class OutOfMemory(TrainingError):
     """The training process ran out of memory."""
 
 
+class DiskFull(FactoryError):
+    """No space is left; nothing that was written before is lost."""
+
+    def __init__(self, where: object, message: str = "no space is left on the disk") -> None:
+        super().__init__(
+            message,
+            where=str(where),
+            hint="make room: models/checkpoints/trainer.superseded, old folders in models/release, "
+            "logs; then run the same command again, it goes on from what is whole",
+        )
+
+
 class GateClosed(FactoryError):
     """A gate is closed: the artifact behind it is missing or below its threshold."""
 
@@ -86,6 +100,11 @@ class Interrupted(FactoryError):
     """Stopped by a signal; rerun the same command to go on."""
 
     exit_code = 130
+
+
+def means_disk_full(error: OSError) -> bool:
+    """Whether the disk, or what a user may put on it, is full."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:

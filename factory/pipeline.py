@@ -11,7 +11,7 @@ from factory.context import Context
 from factory.errors import ConfigError, did_you_mean
 
 Files = dict[str, Path]
-SCRIPT_FILES = ("train.py", "training_data.py", "training_state.py")
+SCRIPT_FILES = ("train.py", "training_data.py", "training_process.py", "training_state.py")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-from factory.errors import ConfigError, DataError
+from factory.errors import ConfigError, DataError, DiskFull, means_disk_full
 
 CHUNK_BYTES = 1 << 20
 
@@ -77,8 +77,10 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and means_disk_full(error):
+            raise DiskFull(path) from None
         raise
     _sync_folder(path.parent)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def _script(options: argparse.Namespace) -> int:
     machine = hardware.detect()
     portable = options.notebook or options.bundle
     if options.device == "cuda" or (options.device is None and portable):
-        machine = bundle.as_gpu_machine(machine)
+        machine = bundle.as_gpu_machine(machine, context.config.training.num_processes)
     plan = script.resolve(context, machine)
     if options.bundle:
         written = [options.bundle, *bundle.make(context, plan.settings, Path(options.bundle))]
@@ -60,13 +61,16 @@ def _script(options: argparse.Namespace) -> int:
         script.write(context, plan.settings)
         written = [f"scripts/{name}" for name in (*script.FILES, "train.json")]
     decisions = {name: decision.model_dump() for name, decision in plan.decisions.items()}
+    command = shlex.join(script.command(plan.settings))
     if invocation.wants_json(options):
-        invocation.print_json({"written": written, "decisions": decisions})
+        answer = {"written": written, "decisions": decisions, "command": command}
+        invocation.print_json(answer)
         return 0
     console = invocation.console(options)
     for name, decision in plan.decisions.items():
         console.line(f"{name}: {decision.value} ({decision.reason})")
     console.line(f"wrote {', '.join(written)}")
+    console.line(f"train with: {command}")
     return 0
 
 

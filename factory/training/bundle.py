@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shlex
 import shutil
 import tarfile
 import tempfile
@@ -26,16 +27,16 @@ from factory.training import script
 SUMS = "SHA256SUMS"
 RECORD = "scripts/bundle.json"
 REQUIREMENTS = "requirements.txt"
-README = """Train:   pip install -r requirements.txt && python scripts/train.py
+README = """Train:   pip install -r requirements.txt && {command}
 Pack:    python scripts/pack.py result.tar.gz
 At home: python -m factory script --collect result.tar.gz
 """
 
 
-def as_gpu_machine(machine: Machine) -> Machine:
-    """This machine as if it had the GPU that bundles are made for: bfloat16, unknown size."""
+def as_gpu_machine(machine: Machine, gpus: int = 1) -> Machine:
+    """This machine as if it had the GPUs that bundles are made for: bfloat16, unknown size."""
     gpu = Accelerator("cuda", "a GPU with bfloat16", 24 * GIB, 24 * GIB, bf16=True)
-    return replace(machine, accelerators=(gpu,))
+    return replace(machine, accelerators=(gpu,) * gpus)
 
 
 def record(context: Context) -> dict[str, Any]:
@@ -67,7 +68,7 @@ def make(context: Context, settings: dict[str, Any], target: Path) -> list[str]:
         "scripts/train.json": storage.dump_json(settings),
         RECORD: storage.dump_json(record(context)),
         REQUIREMENTS: requirements(),
-        "README.txt": README,
+        "README.txt": README.format(command=shlex.join(script.command(settings))),
     }
     content = {name: text.encode("utf-8") for name, text in texts.items()}
     sums = {name: storage.sha256_file(path) for name, path in files.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,20 @@ from typing import Any
 from factory import child, kit
 from factory.artifacts import Decision
 from factory.context import Context
-from factory.errors import DataError, Interrupted, OutOfMemory, TrainingError
+from factory.errors import DataError, DiskFull, Interrupted, OutOfMemory, TrainingError
 from factory.training import resume, script
+from factory.training.templates import training_process as process
 
-DONE, BAD_DATA, NOT_FINITE, OUT_OF_MEMORY, OTHER_RUN, INTERRUPTED = 0, 65, 70, 71, 78, 130
+DONE, BAD_DATA, NOT_FINITE, OUT_OF_MEMORY, DISK_FULL, OTHER_RUN, INTERRUPTED = (
+    process.DONE,
+    process.BAD_DATA,
+    process.NOT_FINITE,
+    process.OUT_OF_MEMORY,
+    process.DISK_FULL,
+    process.OTHER_RUN,
+    process.INTERRUPTED,
+)
+KILLED = -signal.SIGKILL
 SHORTEST_SEQUENCE = 128
 
 
@@ -74,13 +85,17 @@ def _log(context: Context) -> Path:
 def _run(context: Context, settings: dict[str, Any], attempt: int) -> tuple[int, str | None]:
     """One attempt: (exit code, the script's own last error)."""
     last: dict[str, Any] = {}
+    ends: list[dict[str, Any]] = []
     with context.console.bar("training", total=None) as bar:
 
         def show(status: dict[str, Any]) -> None:
+            if "exit_code" in status:
+                ends.append(status)
+                return
             last.update(status)
             bar.update(status["step"], total=status["total_steps"], note=_note(status))
 
-        command = [sys.executable, str(context.workspace.script), "--attempt", str(attempt)]
+        command = [*script.command(settings, sys.executable), "--attempt", str(attempt)]
         code = child.run(
             command,
             log=_log(context),
@@ -88,7 +103,20 @@ def _run(context: Context, settings: dict[str, Any], attempt: int) -> tuple[int,
             cwd=context.workspace.root,
             on_event=show,
         )
-    return code, last.get("error")
+    if code == DONE or settings["num_processes"] == 1:
+        return code, last.get("error")
+    return _of_several(ends)
+
+
+def _of_several(ends: list[dict[str, Any]]) -> tuple[int, str | None]:
+    """(exit code, error) of the process that failed first; torchrun then interrupts the others.
+
+    One that was killed could not say so.
+    """
+    for end in ends:
+        if end["exit_code"] != INTERRUPTED:
+            return end["exit_code"], end["error"]
+    return KILLED, None
 
 
 def _note(status: dict[str, Any]) -> str:
@@ -130,9 +158,11 @@ def _error(context: Context, code: int, message: str | None) -> Exception:
             hint="lower training.learning_rate; look at the last lines of the curve in "
             + context.workspace.relative(context.workspace.history),
         )
+    if code == DISK_FULL:
+        return DiskFull(context.workspace.root, message or "no space is left on the disk")
     if code == OTHER_RUN:
         return TrainingError(message or "the checkpoints belong to another run", where=where)
-    if code == -9:
+    if code == KILLED:
         return TrainingError(
             "the training process was killed",
             where=where,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from factory import storage
@@ -24,7 +25,7 @@ def build(settings: dict[str, Any]) -> dict[str, Any]:
         cells.append(_code(f"%%writefile scripts/{name}\n{text}"))
     cells.append(_code(f"%%writefile scripts/train.json\n{storage.dump_json(settings)}"))
     cells.append(_code("!python scripts/train.py --check"))
-    cells.append(_code("!python scripts/train.py"))
+    cells.append(_code("!" + shlex.join(script.command(settings))))
     for number, cell in enumerate(cells):
         cell["id"] = f"cell-{number}"
     return {

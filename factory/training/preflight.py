@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import shutil
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -112,7 +113,8 @@ def count_steps(settings: dict[str, Any], rows: int) -> int:
     trainer = settings["trainer"]
     if trainer["max_steps"] > 0:
         return int(trainer["max_steps"])
-    batches = math.ceil(rows / trainer["per_device_train_batch_size"])
+    rows_at_once = trainer["per_device_train_batch_size"] * settings["num_processes"]
+    batches = math.ceil(rows / rows_at_once)
     each_epoch = max(math.ceil(batches / trainer["gradient_accumulation_steps"]), 1)
     return math.ceil(trainer["num_train_epochs"] * each_epoch)
 
@@ -171,6 +173,7 @@ def _seconds(
         plan.settings["trainer"][name]
         for name in ("per_device_train_batch_size", "gradient_accumulation_steps")
     )
+    batch *= plan.settings["num_processes"]
     return float(tokens / rows * batch * steps / speed)
 
 
@@ -187,6 +190,7 @@ def plan_lines(context: Context, plan: Plan, forecast: Forecast) -> list[str]:
         *forecast.lines(),
         *decisions,
         f"writes {', '.join(files)}",
+        f"command: {shlex.join(script.command(plan.settings))}",
         "script: scripts/train.py, with scripts/train.json:",
         *storage.dump_json(plan.settings).splitlines(),
     ]

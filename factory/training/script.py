@@ -79,6 +79,7 @@ def resolve(context: Context, machine: Machine) -> Plan:
             "stop_on_divergence": config.training.stop_on_divergence,
         },
         "threads": values["threads"],
+        "num_processes": config.training.num_processes,
         "save": {
             "formats": ["merged", "gguf"] if config.model.full_finetuning else _FORMATS,
             "lora": _relative(context, "save.lora_path"),
@@ -98,6 +99,15 @@ def resolve(context: Context, machine: Machine) -> Plan:
 
 
 _FORMATS = ["lora", "merged", "gguf"]
+
+
+def command(settings: dict[str, Any], python: str = "python") -> list[str]:
+    """How the script is started from the workspace: several processes are torchrun's."""
+    processes = settings["num_processes"]
+    if processes == 1:
+        return [python, "scripts/train.py"]
+    run = [python, "-m", "torch.distributed.run", "--standalone"]  # what `torchrun` is
+    return [*run, f"--nproc-per-node={processes}", "scripts/train.py"]
 
 
 def write(context: Context, settings: dict[str, Any]) -> None:
@@ -141,6 +151,19 @@ def refuse_unusable(config: Config, machine: Machine) -> None:
     for refused, field, reason in refusals:
         if refused:
             raise ConfigError(reason, where=field)
+    _refuse_processes(training.num_processes, machine)
+
+
+def _refuse_processes(wanted: int, machine: Machine) -> None:
+    """ConfigError for more processes than there are GPUs."""
+    gpus = len(machine.accelerators)
+    if wanted == 1 or wanted <= gpus:
+        return
+    threads = "" if gpus else " (on a CPU, threads share the work: training.num_threads)"
+    raise ConfigError(
+        f"one process for each GPU: {wanted} are wanted, {gpus} are here{threads}",
+        where="training.num_processes",
+    )
 
 
 def _choose(config: Config, machine: Machine, size: int) -> dict[str, Decision]:
@@ -227,7 +250,12 @@ def _gradient_checkpointing(config: Config, machine: Machine, size: int) -> Deci
 def _effective_batch(config: Config) -> Decision:
     training = config.training
     batch, steps = training.per_device_train_batch_size, training.gradient_accumulation_steps
-    return Decision(value=batch * steps, reason=f"{batch} rows x {steps} accumulated steps")
+    processes = training.num_processes
+    reason = f"{batch} rows x {steps} accumulated steps"
+    return Decision(
+        value=batch * steps * processes,
+        reason=reason + (f" x {processes} processes" if processes > 1 else ""),
+    )
 
 
 def _needs_best(config: Config) -> bool:
@@ -312,6 +340,7 @@ def _trainer(context: Context, values: dict[str, Any]) -> dict[str, Any]:
         # The rows come tokenized and labelled; TRL must not touch them (packing has to).
         "dataset_kwargs": {"skip_prepare_dataset": not training.packing},
         "gradient_checkpointing": False,  # Unsloth's own is set with the adapter
+        "ddp_find_unused_parameters": False,  # of several processes; every adapter weight is used
         "dataloader_pin_memory": values["device"] == "cuda",
         "disable_tqdm": True,
         "report_to": reporters(config) or "none",

@@ -115,11 +115,17 @@ def test_a_full_disk_is_told_before_training(context: Context) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "batch", "accumulation", "epochs", "steps"),
-    [(40, 2, 2, 3, 30), (41, 2, 2, 1, 11), (3, 8, 4, 2, 2), (40, 2, 2, 0.5, 5)],
+    ("rows", "batch", "accumulation", "epochs", "processes", "steps"),
+    [
+        (40, 2, 2, 3, 1, 30),
+        (41, 2, 2, 1, 1, 11),
+        (3, 8, 4, 2, 1, 2),
+        (40, 2, 2, 0.5, 1, 5),
+        (40, 2, 2, 3, 2, 15),
+    ],
 )
 def test_steps_are_counted_as_the_trainer_does(
-    rows: int, batch: int, accumulation: int, epochs: float, steps: int
+    rows: int, batch: int, accumulation: int, epochs: float, processes: int, steps: int
 ) -> None:
     trainer = {
         "max_steps": -1,
@@ -127,7 +133,8 @@ def test_steps_are_counted_as_the_trainer_does(
         "gradient_accumulation_steps": accumulation,
         "num_train_epochs": epochs,
     }
-    assert preflight.count_steps({"trainer": trainer}, rows) == steps
+    settings = {"trainer": trainer, "num_processes": processes}
+    assert preflight.count_steps(settings, rows) == steps
 
 
 def test_full_finetuning_is_refused_before_training(context: Context) -> None:

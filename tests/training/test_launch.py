@@ -21,17 +21,21 @@ from tests.training.conftest import ROOT, make_context, write_script
 
 # Runs at the start of the child's interpreter; raises what CUDA raises, once enough was trained.
 OUT_OF_MEMORY = """
-import sys, threading, time
+import os, sys, threading, time
 
 def patch():
     while not hasattr(sys.modules.get("transformers.trainer"), "Trainer"):
         time.sleep(0.005)
     import torch
+    # Of several processes on a CPU the trainer loads onto "cpu:0", which torch does not know.
+    known = lambda storage, place: storage if place == "cpu:0" else None
+    torch.serialization.register_package(5, lambda storage: None, known)
     trainer = sys.modules["transformers.trainer"].Trainer
     usual = trainer.training_step
 
     def training_step(self, *arguments, **options):
-        if self.args.per_device_train_batch_size > LIMIT and self.state.global_step >= 2:
+        too_large = self.args.per_device_train_batch_size > LIMIT and RANK_IS_MINE
+        if too_large and self.state.global_step >= 2:
             raise torch.OutOfMemoryError("CUDA out of memory (injected)")
         return usual(self, *arguments, **options)
 
@@ -41,10 +45,14 @@ threading.Thread(target=patch, daemon=True).start()
 """
 
 
-def inject_out_of_memory(folder: Path, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def inject_out_of_memory(
+    folder: Path, limit: int, monkeypatch: pytest.MonkeyPatch, rank: int = 0
+) -> None:
     """Children of this process run out of memory with a micro-batch above `limit`."""
     folder.mkdir()
-    (folder / "sitecustomize.py").write_text(OUT_OF_MEMORY.replace("LIMIT", str(limit)))
+    mine = f'os.environ.get("RANK", "0") == "{rank}"'
+    text = OUT_OF_MEMORY.replace("LIMIT", str(limit)).replace("RANK_IS_MINE", mine)
+    (folder / "sitecustomize.py").write_text(text)
     monkeypatch.setenv("PYTHONPATH", str(folder))
 
 

@@ -16,7 +16,10 @@ folder above. This file is a constant: nothing is ever substituted into it. Read
 at the end, upwards. The exit code tells what happened:
 
     0 done   65 the data cannot be trained on   70 loss or gradient is not finite, or diverged
-    71 out of memory   78 the checkpoints belong to another run   130 interrupted, can go on
+    71 out of memory   74 the disk is full   78 the checkpoints belong to another run
+    130 interrupted; 71, 74 and 130 can go on
+
+Several GPUs of one host: torchrun --standalone --nproc-per-node N scripts/train.py
 """
 
 from __future__ import annotations
@@ -35,37 +38,39 @@ from collections import Counter
 from pathlib import Path
 
 from training_data import IGNORED, BadData, LengthGrouped, Mask, tokenize
+from training_process import (
+    BAD_DATA,
+    DISK_FULL,
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    NOT_FINITE,
+    OTHER_RUN,
+    OUT_OF_MEMORY,
+    Stop,
+    Stopper,
+    exit_code,
+    explain,
+    require_processes,
+    tell_parent,
+    wait_for_others,
+)
 from training_state import (
     MANIFEST,
+    RANK,
     REPORTED,
     OtherRun,
     Status,
     identity,
+    keep_newest,
     newest_valid,
+    remove_unsealed,
     seal,
     utc_now,
     write_statistics,
 )
 
-DONE, FAILED, BAD_DATA, NOT_FINITE, OUT_OF_MEMORY, OTHER_RUN, INTERRUPTED = (
-    0,
-    1,
-    65,
-    70,
-    71,
-    78,
-    130,
-)
 FORMATS = ("lora", "merged", "gguf")
-STOP_SECONDS = 8  # after a signal, how long the step in progress may still take
-
-
-class Stop(Exception):
-    """An expected end; `code` is the exit code."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 # ------------------------------------------------------------------------------ model and trainer
@@ -88,28 +93,6 @@ def load(config: dict, source: str):
     return model, tokenizer
 
 
-class Stopper:
-    """SIGINT and SIGTERM: finish the step, save a checkpoint, stop. A second one ends at once."""
-
-    def __init__(self) -> None:
-        self.signal: str | None = None
-        self.training = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._first)
-        signal.signal(signal.SIGALRM, self._too_long)
-
-    def _first(self, number: int, _frame) -> None:
-        self.signal = signal.Signals(number).name
-        for other in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(other, signal.SIG_DFL)
-        if not self.training:
-            raise Stop(INTERRUPTED, f"stopped by {self.signal}")
-        signal.alarm(STOP_SECONDS)
-
-    def _too_long(self, _number: int, _frame) -> None:
-        raise Stop(INTERRUPTED, f"stopped by {self.signal} within a long step, which is lost")
-
-
 def watcher(config: dict, status: Status, stopper: Stopper, run: dict, seconds_before: float):
     """The trainer's callback: status, guards, sealed checkpoints, orderly stops."""
     from transformers import TrainerCallback
@@ -123,6 +106,7 @@ def watcher(config: dict, status: Status, stopper: Stopper, run: dict, seconds_b
             self.diverged = False
 
         def on_train_begin(self, args, state, control, **kwargs):
+            stopper.check()
             self.first_step, stopper.training = state.global_step, True
             self.began = time.monotonic()
             total = {"total_steps": state.max_steps, "total_epochs": state.num_train_epochs}
@@ -163,7 +147,7 @@ def watcher(config: dict, status: Status, stopper: Stopper, run: dict, seconds_b
                 status.warn(text)
 
         def on_step_end(self, args, state, control, **kwargs):
-            if stopper.signal:
+            if stopper.asked(args.device):
                 control.should_save = control.should_training_stop = True
 
         def on_evaluate(self, args, state, control, **kwargs):
@@ -171,12 +155,16 @@ def watcher(config: dict, status: Status, stopper: Stopper, run: dict, seconds_b
                 control.should_save = True
 
         def on_save(self, args, state, control, model=None, **kwargs):
-            if state.is_world_process_zero:
+            wait_for_others()  # each process writes its own random state
+            if RANK == 0:
                 require_finite(model)
                 seconds = seconds_before + time.monotonic() - began
                 finished = control.should_training_stop and not stopper.signal
                 folder = Path(args.output_dir, f"checkpoint-{state.global_step}")
                 seal(folder, run, step=state.global_step, seconds=seconds, finished=finished)
+                keep_newest(
+                    config["trainer"]["save_total_limit"], folder, state.best_model_checkpoint
+                )
                 status.update(checkpoint_at=utc_now())
 
     return Watch()
@@ -194,7 +182,7 @@ def build_trainer(config: dict, model, tokenizer, data: dict, watch):
     from transformers import EarlyStoppingCallback, PrinterCallback
     from trl import SFTConfig, SFTTrainer
 
-    settings = dict(config["trainer"])
+    settings = config["trainer"] | {"save_total_limit": None}  # old ones go after the new is sealed
     if config["embedding_learning_rate"]:  # embed_tokens and lm_head learn at their own rate
         from unsloth import UnslothTrainer as SFTTrainer
         from unsloth import UnslothTrainingArguments as SFTConfig
@@ -241,7 +229,7 @@ def train(config: dict, status: Status, stopper: Stopper, fresh: bool, only_chec
     data = {
         name: tokenize(Path(config["data"][name]), mask, config, counts[name]) for name in counts
     }
-    print(f"mask proven on every row: {json.dumps(counts)}", flush=True)
+    status.say(f"mask proven on every row: {json.dumps(counts)}")
     if not len(data["train"]):
         raise Stop(BAD_DATA, f"no row is left to train on: {json.dumps(counts['train'])}")
     data["validation"] = data["validation"] if len(data["validation"]) else None
@@ -255,11 +243,15 @@ def train(config: dict, status: Status, stopper: Stopper, fresh: bool, only_chec
     watch = watcher(config, status, stopper, run, before)
     trainer = build_trainer(config, model, tokenizer, data, watch)
     if checkpoint:
-        print(f"going on from {checkpoint}", flush=True)
+        status.say(f"going on from {checkpoint}")
     if sealed.get("finished"):
         restore(trainer, checkpoint)
     else:
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        try:
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        except BaseException:
+            remove_unsealed(output / f"checkpoint-{trainer.state.global_step}")
+            raise
     stopper.training = False
     signal.alarm(0)
     if stopper.signal:
@@ -267,7 +259,8 @@ def train(config: dict, status: Status, stopper: Stopper, fresh: bool, only_chec
     require_finite(model)
     seconds = before if sealed.get("finished") else before + time.monotonic() - began
     extra = {"resumed_from_step": sealed.get("step"), "mask": counts, "duration_seconds": seconds}
-    write_statistics(config, trainer, status, extra)
+    if RANK == 0:
+        write_statistics(config, trainer, status, extra)
     return model, tokenizer
 
 
@@ -287,60 +280,61 @@ def replacing(target: Path):
     for leftover in (partial, old):
         shutil.rmtree(leftover, ignore_errors=True)
     partial.mkdir(parents=True)
-    yield partial
+    try:
+        yield partial
+    except BaseException:  # on a full disk half a model takes the room of what is still to come
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     if target.exists():
         target.rename(old)
     partial.rename(target)
     shutil.rmtree(old, ignore_errors=True)
 
 
-def save(config: dict, formats: list[str], model, tokenizer, status: Status) -> None:
+@contextlib.contextmanager
+def scratch(folder: Path):
+    """An empty folder that is gone when the block ends."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def save(config: dict, formats: list[str], model, tokenizer, status: Status, check) -> None:
     """Write adapter, merged 16-bit model and GGUF files, each complete or not at all."""
     from transformers.trainer import align_special_tokens
 
     align_special_tokens(model, tokenizer)  # as training does; here for what was trained earlier
     paths = config["save"]
+    check()
     if "lora" in formats:
         status.update(phase="saving_lora")
         with replacing(Path(paths["lora"])) as folder:
             model.save_pretrained(str(folder))
             tokenizer.save_pretrained(str(folder))
             (folder / "README.md").unlink(missing_ok=True)  # PEFT's form, not filled in
+    check()
     if "merged" in formats:
         status.update(phase="saving_merged")
         with replacing(Path(paths["merged"])) as folder:
             model.save_pretrained_merged(str(folder), tokenizer, save_method="merged_16bit")
+    check()
     if "gguf" in formats:
         status.update(phase="saving_gguf")
         # Unsloth names files after the folder; on some devices it writes beside it.
-        work = Path(paths["gguf"], ".partial")
-        shutil.rmtree(work, ignore_errors=True)
-        folder = work / paths["gguf_name"]
-        folder.mkdir(parents=True)
-        wanted = paths["gguf_quantization"]
-        model.save_pretrained_gguf(str(folder), tokenizer, quantization_method=wanted)
-        written = list(work.rglob("*.gguf"))
-        for name in wanted:
-            found = [file for file in written if file.stem.lower().endswith(name)]
-            if len(found) != 1:
-                raise Stop(FAILED, f"Unsloth wrote {len(found)} GGUF files of type {name}, not one")
-            os.replace(found[0], Path(paths["gguf"], f"{paths['gguf_name']}-{name}.gguf"))
-        shutil.rmtree(work)
-
-
-def exit_code(error: Exception) -> int:
-    """What an exception tells the parent process."""
-    if isinstance(error, Stop):
-        return error.code
-    for kind, code in ((BadData, BAD_DATA), (OtherRun, OTHER_RUN), (MemoryError, OUT_OF_MEMORY)):
-        if isinstance(error, kind):
-            return code
-    words = (
-        "out of memory",
-        "can't allocate memory",
-        "cannot allocate memory",
-    )  # CUDA's, the CPU's
-    return OUT_OF_MEMORY if any(word in str(error).lower() for word in words) else FAILED
+        with scratch(Path(paths["gguf"], ".partial")) as work:
+            folder, wanted = work / paths["gguf_name"], paths["gguf_quantization"]
+            folder.mkdir()
+            model.save_pretrained_gguf(str(folder), tokenizer, quantization_method=wanted)
+            written = list(work.rglob("*.gguf"))
+            for name in wanted:
+                found = [file for file in written if file.stem.lower().endswith(name)]
+                if len(found) != 1:
+                    text = f"Unsloth wrote {len(found)} GGUF files of type {name}, not one"
+                    raise RuntimeError(text)
+                os.replace(found[0], Path(paths["gguf"], f"{paths['gguf_name']}-{name}.gguf"))
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -368,21 +362,24 @@ def main(arguments: list[str] | None = None) -> int:
     status = Status(config["files"], run_id=config["run_id"], attempt=options.attempt)
     stopper = Stopper()
     try:
+        require_processes(1 if options.save or options.check else config["num_processes"])
         import unsloth  # noqa: F401  (first: it patches transformers, trl and peft)
 
         if options.save:
             model, tokenizer = load(config, config["save"]["lora"])
         else:
             model, tokenizer = train(config, status, stopper, options.fresh, options.check)
-        if not options.check:
-            save(config, options.save or config["save"]["formats"], model, tokenizer, status)
-    except Exception as error:
-        code = exit_code(error)
-        text = f"out of memory: {error}" if code == OUT_OF_MEMORY else str(error)
-        status.end("interrupted" if code == INTERRUPTED else "failed", text or repr(error))
-        if code in (FAILED, OUT_OF_MEMORY):
+        if not options.check and RANK == 0:
+            formats = options.save or config["save"]["formats"]
+            save(config, formats, model, tokenizer, status, stopper.check)
+    except (Exception, Stop) as error:
+        code = exit_code(error, {BadData: BAD_DATA, OtherRun: OTHER_RUN})
+        text = explain(code, error)
+        status.end("interrupted" if code == INTERRUPTED else "failed", text)
+        if code in (FAILED, OUT_OF_MEMORY, DISK_FULL):
             traceback.print_exc()
-        print(f"error: {text or repr(error)}", flush=True)
+        print(f"error: {text}", flush=True)
+        tell_parent(code, text)
         return code
     status.end("completed")
     return DONE

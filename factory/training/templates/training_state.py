@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import sys
 import threading
 import time
@@ -21,6 +22,7 @@ HEARTBEAT_SECONDS = 2.0
 MANIFEST = "manifest.json"
 REPORTED = ("loss", "grad_norm", "learning_rate", "eval_loss", "num_tokens")
 BATCH = ("per_device_train_batch_size", "gradient_accumulation_steps")
+RANK = int(os.environ.get("RANK", "0"))  # of several processes, only 0 writes
 NOT_DECISIVE = (
     "per_device_eval_batch_size",
     "output_dir",
@@ -37,7 +39,8 @@ class OtherRun(Exception):
 class Status:
     """What a reader may know at any moment: one file, replaced whole, beating every two seconds.
 
-    Trouble with it (disk full, read-only) is told once and never stops the training.
+    Trouble with it (disk full, read-only) is told once and never stops the training. Of several
+    processes, rank 0 writes; the others keep to themselves.
     """
 
     def __init__(self, files: dict, **values: Any) -> None:
@@ -54,7 +57,8 @@ class Status:
         self.values |= {"peak_memory_gb": 0.0, "warnings": [], **values}
         self.lock, self.ended, self.silent = threading.RLock(), threading.Event(), False
         self.update()
-        threading.Thread(target=self._beat, daemon=True).start()
+        if RANK == 0:
+            threading.Thread(target=self._beat, daemon=True).start()
 
     def _beat(self) -> None:
         while not self.ended.wait(HEARTBEAT_SECONDS):
@@ -69,7 +73,7 @@ class Status:
                 self.values["last_updated"] = now
             self.values |= {"heartbeat_at": now, **memory(self.values["peak_memory_gb"])}
             self._guarded(self._replace)
-        if values and os.environ.get("FACTORY_EVENTS"):
+        if RANK == 0 and values and os.environ.get("FACTORY_EVENTS"):
             print("@factory " + json.dumps(self.values, allow_nan=False), flush=True)
 
     def record(self, **values: Any) -> None:
@@ -81,8 +85,13 @@ class Status:
 
     def warn(self, text: str) -> None:
         """Add a warning for the reader, and say it."""
-        print(f"warning: {text}", flush=True)
+        self.say(f"warning: {text}")
         self.update(warnings=[*self.values["warnings"], text])
+
+    def say(self, text: str) -> None:
+        """Print, once for all processes."""
+        if RANK == 0:
+            print(text, flush=True)
 
     def end(self, phase: str, error: str | None = None) -> None:
         """The last state of this process."""
@@ -93,13 +102,15 @@ class Status:
         )
 
     def _replace(self) -> None:
-        write_json(self.path, self.values)
+        write_json(self.path, self.values, lasting=False)
 
     def _append(self, line: str) -> None:
         with self.history.open("a", encoding="utf-8") as file:
             file.write(line)
 
     def _guarded(self, write: Callable[[], None]) -> None:
+        if RANK != 0:
+            return
         try:
             write()
         except OSError as error:
@@ -167,7 +178,7 @@ def identity(config: dict, root: Path = Path()) -> dict:
     trainer = config["trainer"]
     free = {*BATCH, *NOT_DECISIVE}
     settings = {key: value for key, value in trainer.items() if key not in free}
-    settings["effective_batch"] = math.prod(trainer[key] for key in BATCH)
+    settings["effective_batch"] = math.prod(trainer[key] for key in BATCH) * config["num_processes"]
     base = sorted((root / config["model"]["name"]).glob("*"))
     files = {path.name: fingerprint(path) for path in base if path.is_file()}
     data = {key: sha256(root / config["data"][key]) for key in ("train", "validation")}
@@ -175,12 +186,32 @@ def identity(config: dict, root: Path = Path()) -> dict:
     return {**chosen, "trainer": settings, "data": {**config["data"], **data}, "base": files}
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Replace `path`: a reader sees the old file or the new one."""
+def write_json(path: Path, value: Any, lasting: bool = True) -> None:
+    """Replace `path`: a reader sees the old file or the new one; `lasting`: after a power cut, too.
+
+    The status is not lasting: it is written often, and means nothing after a reboot.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        if lasting:
+            sync(temporary)
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    if lasting:
+        sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Have a file, or a folder's names, on the disk itself."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def seal(checkpoint: Path, run: dict, **values: Any) -> None:
@@ -188,7 +219,10 @@ def seal(checkpoint: Path, run: dict, **values: Any) -> None:
     (checkpoint / "training_args.bin").unlink(
         missing_ok=True
     )  # a pickle, with tokens in plain text
-    files = {f.name: sha256(f) for f in sorted(checkpoint.iterdir()) if f.name != MANIFEST}
+    written = [file for file in sorted(checkpoint.iterdir()) if file.name != MANIFEST]
+    for file in written:
+        sync(file)
+    files = {file.name: sha256(file) for file in written}
     write_json(checkpoint / MANIFEST, {"run": run, "files": files, **values})
 
 
@@ -196,6 +230,25 @@ def checkpoints(folder: Path) -> list[Path]:
     """Checkpoint folders, the newest first."""
     found = folder.glob("checkpoint-*")
     return sorted((f for f in found if f.name[11:].isdigit()), key=lambda f: -int(f.name[11:]))
+
+
+def keep_newest(limit: int, newest: Path, best: str | None) -> None:
+    """Delete sealed checkpoints older than the `limit` newest, except the best one.
+
+    Called when `newest` is sealed, so that a crash at any moment leaves one to go on from. (The
+    trainer's own rotation comes before that, and goes by the clock.)
+    """
+    sealed = [folder for folder in checkpoints(newest.parent) if (folder / MANIFEST).is_file()]
+    for old in sealed[sealed.index(newest) + limit :]:
+        if best is None or old.name != Path(best).name:
+            (old / MANIFEST).unlink()  # from here on it is none, even if it goes half-way only
+            shutil.rmtree(old)
+
+
+def remove_unsealed(checkpoint: Path) -> None:
+    """Delete what a failed save left of a checkpoint: on a full disk it takes others' room."""
+    if not (checkpoint / MANIFEST).is_file():
+        shutil.rmtree(checkpoint, ignore_errors=True)
 
 
 def fault(checkpoint: Path) -> str | None:
