@@ -12,11 +12,12 @@ from xxhash import xxh3_64_digest, xxh3_128_digest
 from factory.data import toolcalls
 from factory.data.bytecount import count_byte
 from factory.data.canonical import (
+    CONTENT,
     NO_OPTIONS,
     NO_SPLIT,
     Options,
+    PlainShape,
     Profile,
-    Shape,
     convert,
     options,
     plain_shape,
@@ -25,6 +26,7 @@ from factory.data.canonical import (
 )
 from factory.data.containers import Block
 from factory.data.formats import PLAIN, READERS
+from factory.data.formats.plain import PlainNames
 from factory.data.index import RECORD
 from factory.data.mapping import ColumnMapping
 from factory.data.markup import NO_TOKENS, SpecialTokens, made_plain, occurs
@@ -84,6 +86,8 @@ class _Rows:
         self._id = b',"id":%b%b"' % (name[:-1].replace(b"%", b"%%"), block.place())
         self._source = b',"source":%b}\n' % name
         self._id_and_source = self._id + self._source.replace(b"%", b"%%")
+        self._colons = -(self._id_and_source % 0).count(b":")
+        self._shapes: dict[tuple[str, ...], tuple[PlainShape, int]] = {}
         self.rejects: list[Reject] = []
         self.profiles: dict[Profile, int] = {}
         self._turns: list[bytes] = []
@@ -109,38 +113,69 @@ class _Rows:
             try:
                 if isinstance(raw, Rejected):
                     raise raw
-                messages = self._plain(raw) if self._plain else None
-                shape = plain_shape(messages) if messages else None
-                if text and (shape is None or check_each):
+                if text and check_each:
                     check_duplicate_keys(text, raw)
-                if check_each and occurs(text, self._special_tokens.tokens):
-                    shape = None
-                if shape is None:
-                    balance += text.count(b":") - self._add(raw, number)
-                else:
-                    balance += len(raw) - 1 - self._add_plain(messages, raw, shape, number)
+                marked = check_each and occurs(text, self._special_tokens.tokens)
+                colons = None if marked else self._add_plain(raw, number)
+                if colons is None:
+                    if text and not check_each:
+                        check_duplicate_keys(text, raw)
+                    colons = text.count(b":") - self._add(raw, number)
+                balance += colons
             except Rejected as rejected:
                 line = self._block.line(number)
                 self.rejects.append((line, rejected.code, rejected.detail))
                 balance += text.count(b":")
         return balance
 
-    def _add_plain(self, messages: Any, raw: dict[str, Any], shape: Shape, number: int) -> int:
-        """Add a row whose turns stay as they are; return the colons written around them."""
-        profile = shape.plain
+    def _add_plain(self, raw: dict[str, Any], number: int) -> int | None:
+        """Add a row of mere texts; return the colons that were read around its turns and not
+        written, or None if it is another kind of row.
+
+        What is done for each turn runs in C: this is the price of the commonest kind of row.
+        """
+        names = self._plain
+        if names is None or (len(raw) > 1 and any(map(raw.get, names.more))):
+            return None
+        try:
+            turns = raw[names.turns]
+            roles = tuple(map(names.role, turns))
+            texts = list(map(names.text, turns))
+            if max(map(len, turns), default=0) != 2 or not all(map(str.strip, texts)):
+                return None
+            known = self._shapes.get(roles) or self._shape(names, roles)
+        except (KeyError, TypeError):
+            return None
+        if known is None:
+            return None
+        (shape, pattern), profile = known
         if len(raw) == 1:
-            end = self._id_and_source % number
+            end, colons = self._id_and_source % number, self._colons
         else:
             extra = options(raw)
             end = self._end(extra, number)
+            colons = len(raw) - 1 - end.count(b":")
             if extra.split != NO_SPLIT:
-                profile = profile._replace(split=extra.split)
-        self._turns.append(orjson.dumps(messages))
+                profile = self._number(shape.plain._replace(split=extra.split))
+        self._turns.append(
+            pattern % tuple(map(orjson.dumps, texts)) if pattern else orjson.dumps(turns)
+        )
         self._ends.append(end)
-        self._users.append(user_text(shape, messages))
+        self._users.append(user_text(shape, texts))
         self._row_numbers.append(number)
-        self._profiles.append(self.profiles.setdefault(profile, len(self.profiles)))
-        return end.count(b":")
+        self._profiles.append(profile)
+        return colons
+
+    def _shape(self, names: PlainNames, roles: tuple[str, ...]) -> tuple[PlainShape, int] | None:
+        """The shape of turns of mere texts, with the number of their profile in this block."""
+        plain = plain_shape(names, roles)
+        if plain is None:
+            return None
+        self._shapes[roles] = plain, self._number(plain.shape.plain)
+        return self._shapes[roles]
+
+    def _number(self, profile: Profile) -> int:
+        return self.profiles.setdefault(profile, len(self.profiles))
 
     def _add(self, raw: dict[str, Any], number: int) -> int:
         """Add a row that has to be converted; return the colons written."""
@@ -158,9 +193,9 @@ class _Rows:
         turns = _json(messages)
         self._turns.append(turns)
         self._ends.append(end)
-        self._users.append(user_text(shape, messages))
+        self._users.append(user_text(shape, list(map(CONTENT, messages))))
         self._row_numbers.append(number)
-        self._profiles.append(self.profiles.setdefault(profile, len(self.profiles)))
+        self._profiles.append(self._number(profile))
         return HEAD.count(b":") + turns.count(b":") + end.count(b":")
 
     def _end(self, extra: Options, number: int) -> bytes:

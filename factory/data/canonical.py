@@ -5,6 +5,7 @@ A plain row (roles and texts only) has a short way: it decides the speed of the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from xxhash import xxh3_64_intdigest, xxh3_128_digest
 from factory.data import toolcalls
 from factory.data.conversation import Message, tool_calls
 from factory.data.formats import Reader
+from factory.data.formats.plain import PlainNames
 from factory.data.normalise import SEPARATOR, normalise
 from factory.data.rejection import Rejected, excerpt
 
@@ -51,6 +53,13 @@ class Shape(NamedTuple):
     plain: Profile  # of a row with these roles that has texts only and names no split
 
 
+class PlainShape(NamedTuple):
+    """The shape of a row of mere texts, and the pattern of its turns; empty if they stay."""
+
+    shape: Shape
+    turns: bytes
+
+
 class Options(NamedTuple):
     """The fields of a row besides its conversation. A key of 0 means that there is none."""
 
@@ -63,29 +72,18 @@ class Options(NamedTuple):
 NO_OPTIONS = Options(b"", 0, 0, NO_SPLIT)
 
 
-def plain_shape(messages: Any) -> Shape | None:
-    """The shape of turns that are canonical as they are; None if they are not.
-
-    Everything here runs in C: this is the price of every row of the commonest kind.
-    """
-    try:
-        shape = _shape_of_texts(",".join(map(ROLE, messages)))
-        if shape is None or max(map(len, messages)) > 2:
-            return None
-        return shape if all(map(str.strip, map(CONTENT, messages))) else None
-    except (KeyError, TypeError):
-        return None
-
-
 ROLE = itemgetter("role")
 CONTENT = itemgetter("content")
-_TEXT_ROLES = frozenset(("system", "user", "assistant"))
 
 
 @lru_cache(maxsize=4096)
-def _shape_of_texts(roles: str) -> Shape | None:
-    """The shape of a sequence of canonical roles without tool turns."""
-    return shape_of(roles) if _TEXT_ROLES.issuperset(roles.split(",")) else None
+def plain_shape(names: PlainNames, roles: tuple[str, ...]) -> PlainShape | None:
+    """The shape of turns of mere texts; None if the roles are not those of texts."""
+    if not roles or not names.roles.keys() >= set(roles):
+        return None
+    canonical = [names.roles[role] for role in roles]
+    turns = b",".join(b'{"role":"%b","content":%%b}' % role.encode() for role in canonical)
+    return PlainShape(shape_of(",".join(canonical)), b"" if names.ours else b"[%b]" % turns)
 
 
 def convert(
@@ -111,13 +109,10 @@ def profile_of(
     return Profile(shape.plain.roles, calls, rich, split, findings)
 
 
-def user_text(shape: Shape, messages: Any) -> str:
-    """All that the user said."""
-    asked: Any = shape.users(messages)
-    if shape.several_users:
-        return SEPARATOR.join(map(CONTENT, asked))
-    text: str = asked["content"]
-    return text
+def user_text(shape: Shape, texts: Sequence[str]) -> str:
+    """All that the user said, out of the texts of all turns."""
+    asked = shape.users(texts)
+    return SEPARATOR.join(asked) if shape.several_users else asked
 
 
 def options(raw: dict[str, Any]) -> Options:

@@ -69,6 +69,22 @@ def test_turns_without_sense_are_refused() -> None:
     assert reasons(ask, ("tool", "x"), say) == ["bad_turn_order"]
 
 
+def test_a_role_that_is_two_names_in_one_is_unknown() -> None:
+    turns = [{"role": "user,assistant", "content": "Hi"}]
+    done = formatted(orjson.dumps({"messages": turns}))
+    assert [code for _, code, _ in done.rejects] == ["unknown_role"]
+
+
+def test_sharegpt_rows_of_texts_are_the_same_rows() -> None:
+    turns = [{"from": "human", "value": 'Hi %s "you"\n'}, {"value": "é\u2028", "from": "gpt"}]
+    line = orjson.dumps({"conversations": turns, "extra": 1})
+    (found,) = rows_of(formatted(line, form="sharegpt"))
+    assert found["conversations"] == [
+        {"role": "user", "content": 'Hi %s "you"\n'},
+        {"role": "assistant", "content": "é\u2028"},
+    ]
+
+
 def test_fields_of_the_wrong_type_are_refused() -> None:
     ask, say = ("user", "Hi"), ("assistant", "Hello")
     assert reasons(ask, say, id=[1]) == ["bad_field"]

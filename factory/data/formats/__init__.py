@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from factory.data.conversation import Message
 from factory.data.formats import alpaca, anthropic, chatml, openai, pairs, preference, sharegpt
+from factory.data.formats.plain import PlainNames
 from factory.data.rejection import Rejected, excerpt
 from factory.errors import ConfigError, did_you_mean
 
@@ -42,11 +43,8 @@ FORMATS: dict[str, Format] = {
 READERS = {name: form.read for name, form in FORMATS.items()} | {UNKNOWN: _read_unknown}
 
 
-# Formats with a short way for rows of mere texts, whose turns keep their number of fields.
-PLAIN: dict[Reader, Callable[[dict[str, Any]], Any]] = {
-    openai.read: openai.plain,
-    sharegpt.read: sharegpt.plain,
-}
+# Formats with a short way for rows of mere texts.
+PLAIN: dict[Reader, PlainNames] = {openai.read: openai.PLAIN, sharegpt.read: sharegpt.PLAIN}
 
 
 def by_name(name: str, where: str = "dataset.format") -> Format:

@@ -12,6 +12,7 @@ from typing import Any
 
 from factory.data import toolcalls
 from factory.data.conversation import Message, Role, ToolCall
+from factory.data.formats.plain import PlainNames
 from factory.data.rejection import Rejected, excerpt
 
 NAME = "openai"
@@ -40,11 +41,6 @@ def matches(row: dict[str, Any]) -> bool:
     return type(messages) is list and any(type(m) is dict and "role" in m for m in messages)
 
 
-def plain(row: dict[str, Any]) -> Any:
-    """The turns of a row as they are, if they may be canonical already; else None."""
-    return None if row.get("tools") else row.get("messages")
-
-
 def read(row: dict[str, Any]) -> tuple[list[Message], Any]:
     """Return the canonical turns and the raw `tools` of one row."""
     messages = messages_of(row)
@@ -60,17 +56,18 @@ def _is_plain(messages: list[Any]) -> bool:
     try:
         return (
             set(map(len, messages)) == _TWO_FIELDS
-            and _PLAIN_ROLES.issuperset(map(_ROLE, messages))
+            and _PLAIN_ROLES.keys() >= set(map(_ROLE, messages))
             and set(map(type, map(_CONTENT, messages))) == _TEXT
         )
     except (KeyError, TypeError):
         return False
 
 
-# Sets over C-level maps: this check runs on every row, and five times faster than a loop.
+# Sets over C-level maps: five times faster than a loop.
 _ROLE, _CONTENT = itemgetter("role"), itemgetter("content")
-_PLAIN_ROLES = frozenset(("system", "user", "assistant"))
+_PLAIN_ROLES: dict[str, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
 _TWO_FIELDS, _TEXT = {2}, {str}
+PLAIN = PlainNames("messages", _ROLE, _CONTENT, _PLAIN_ROLES, more=("tools",), ours=True)
 
 
 def _turn(raw: Any) -> Message:

@@ -12,6 +12,7 @@ from typing import Any
 from factory.data import toolcalls
 from factory.data.conversation import Message, Role
 from factory.data.formats.openai import role_of, trained
+from factory.data.formats.plain import PlainNames
 from factory.data.rejection import Rejected, excerpt
 
 NAME = "sharegpt"
@@ -50,21 +51,13 @@ def matches(row: dict[str, Any]) -> bool:
     return type(turns) is list and any(type(t) is dict and "from" in t for t in turns)
 
 
-def plain(row: dict[str, Any]) -> Any:
-    """The turns of a row of mere texts under the commonest names; else None."""
-    try:
-        turns = row["conversations"]
-        if row.get("tools") or row.get("system") or max(map(len, turns)) > 2:
-            return None
-        roles = map(_PLAIN_ROLES.__getitem__, map(_FROM, turns))
-        pairs = zip(roles, map(_VALUE, turns), strict=True)
-        return [{"role": role, "content": value} for role, value in pairs]
-    except (KeyError, TypeError, ValueError):
-        return None
-
-
-_FROM, _VALUE = itemgetter("from"), itemgetter("value")
-_PLAIN_ROLES = {"system": "system", "human": "user", "user": "user", "gpt": "assistant"}
+PLAIN = PlainNames(
+    "conversations",
+    itemgetter("from"),
+    itemgetter("value"),
+    {"system": "system", "human": "user", "user": "user", "gpt": "assistant"},
+    more=("tools", "system"),
+)
 
 
 def read(row: dict[str, Any]) -> tuple[list[Message], Any]:
