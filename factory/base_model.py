@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from factory import storage
+from factory.config import HUB_ID
 from factory.context import Context
 from factory.errors import ConfigError, DataError, FactoryError
 
-HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$", re.ASCII)
 TOKENIZER_FILES = (
     "added_tokens.json",
     "chat_template.jinja",

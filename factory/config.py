@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -30,6 +31,8 @@ from factory.errors import ConfigError, did_you_mean
 from factory.workspace import CONFIG_NAME
 
 FIELDS_HINT = "python -m factory schema lists the fields"
+HUB_PREFIX = "hf:"
+HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$", re.ASCII)
 QUANTIZATIONS = ("f16", "bf16", "q8_0", "q5_k_m", "q4_k_m")
 Quantization = Literal["f16", "bf16", "q8_0", "q5_k_m", "q4_k_m"]
 
@@ -256,7 +259,23 @@ class Source(Section):
     """Raw examples of one place, and how they are to be read."""
 
     path: Annotated[str, Field(min_length=1)] | None = Field(
-        None, description="A file, a folder or a pattern."
+        None,
+        description="A file, a folder or a pattern; or a dataset_info.json, or an Axolotl YAML.",
+    )
+    entries: list[str] = Field(
+        default_factory=list,
+        description="Which data sets of a dataset_info.json; without any: all.",
+    )
+    hub: str | None = Field(
+        None, pattern=HUB_ID.pattern, description="OWNER/NAME of a Hugging Face data set."
+    )
+    revision: str | None = Field(
+        None, min_length=1, description="Its branch, tag or commit; null: main, once for all."
+    )
+    subset: str | None = Field(None, min_length=1, description="Its configuration; null: default.")
+    split: str | None = Field(None, min_length=1, description="One of its splits; null: all.")
+    data_files: Annotated[list[str], BeforeValidator(_as_list)] = Field(
+        default_factory=list, description="Files of it, or patterns, instead of its own choice."
     )
     format: str | None = Field(None, description="The row format; null: dataset.format.")
     columns: dict[mapping.Column, Annotated[str, Field(min_length=1)] | None] = Field(
@@ -269,20 +288,25 @@ class Source(Section):
     )
 
     @model_validator(mode="after")
-    def _mapping_is_sound(self) -> Source:
-        mapping.of(self.columns, self.roles, self.format)
+    def _says_where(self) -> Source:
+        if (self.path is None) == (self.hub is None):
+            raise ValueError("it needs one of path and hub")
         return self
 
     @model_validator(mode="after")
-    def _says_where(self) -> Source:
-        if self.path is None:
-            raise ValueError("it needs a path")
+    def _fields_belong_together(self) -> Source:
+        of_hub = [n for n in ("revision", "subset", "split", "data_files") if getattr(self, n)]
+        if of_hub and self.hub is None:
+            raise ValueError(f"{of_hub[0]} goes with hub, not with path")
+        if self.entries and not (self.path or "").endswith(".json"):
+            raise ValueError("entries goes with the path of a dataset_info.json")
+        mapping.of(self.columns, self.roles, self.format)
         return self
 
     @property
     def label(self) -> str:
         """What reports call it."""
-        return self.path or ""
+        return self.path or f"hf:{self.hub}"
 
 
 class Mixed(Source):
@@ -294,10 +318,28 @@ class Mixed(Source):
     domains: list[str] = Field(default_factory=list, description="Instead of the data set's.")
 
 
+def source_of(source: str | Source) -> Source:
+    """A source that is given as a path, or as `hf:OWNER/NAME` with `@REVISION` or not."""
+    if isinstance(source, Source):
+        return source
+    if not source.startswith(HUB_PREFIX):
+        return Source(path=source)
+    name, _, revision = source.removeprefix(HUB_PREFIX).partition("@")
+    return Source(hub=name, revision=revision or None)
+
+
+def _checked_text(source: str) -> str:
+    name = source.removeprefix(HUB_PREFIX).partition("@")[0]
+    if source.startswith(HUB_PREFIX) and not HUB_ID.match(name):
+        raise ValueError("hf:OWNER/NAME or hf:OWNER/NAME@REVISION")
+    return source
+
+
 # Either a path or a table; errors are told of the one that was meant.
 _TEXT, _TABLE = "a text", "a table"
 AnySource = Annotated[
-    Annotated[str, Tag(_TEXT)] | Annotated[Source, Tag(_TABLE)],
+    Annotated[str, Field(min_length=1), AfterValidator(_checked_text), Tag(_TEXT)]
+    | Annotated[Source, Tag(_TABLE)],
     Discriminator(lambda value: _TEXT if isinstance(value, str) else _TABLE),
 ]
 
@@ -307,7 +349,7 @@ class Dataset(Section):
 
     sources: Annotated[list[AnySource], BeforeValidator(_as_list)] = Field(
         default=["data/raw"],
-        description="Files and folders of raw examples, or tables that say how to read them.",
+        description="Files, folders, hf:OWNER/NAME, or tables that say how to read them.",
     )
     mix: list[Mixed] = Field(
         default_factory=list,
@@ -368,7 +410,7 @@ class Dataset(Section):
         """The sources, or what the mix consists of, as tables."""
         if self.mix:
             return list(self.mix)
-        return [Source(path=s) if isinstance(s, str) else s for s in self.sources]
+        return [source_of(source) for source in self.sources]
 
     @field_validator("split_ratios")
     @classmethod

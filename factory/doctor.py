@@ -17,9 +17,9 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any, Literal
 
-from factory import base_model, estimate, hardware, kit, layers
+from factory import estimate, hardware, kit, layers
 from factory.architecture import Architecture, of_model
-from factory.config import Config
+from factory.config import HUB_ID, Config
 from factory.errors import FactoryError
 from factory.hardware import GIB, Machine
 from factory.workspace import Workspace
@@ -284,7 +284,7 @@ def check_model(patient: Patient) -> Finding:
     name = patient.config.model.name
     if (patient.workspace.root / name).is_dir():
         return Finding("model", "PASS", f"{name} is here")
-    if not base_model.HUB_ID.match(name):
+    if not HUB_ID.match(name):
         fix = "set model.name to a folder or a Hugging Face model id"
         return Finding("model", "FAIL", f"{name} is neither a folder nor a model id", fix)
     if _is_cached(name):

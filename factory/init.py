@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from factory import base_model, layers, presets, samples, sequence, storage
-from factory.config import Config
+from factory import layers, presets, samples, sequence, storage
+from factory.config import HUB_ID, Config
 from factory.errors import ConfigError
 from factory.workspace import CONFIG_NAME
 
@@ -92,7 +92,7 @@ def _is_named(folder: Path, preset: str | None) -> bool:
 
 def _model_name(folder: Path, model: str, values: dict[str, Any]) -> str:
     """A hub id stays; a local folder is named absolutely and its use allowed explicitly."""
-    if model == BUILT_IN or (not Path(model).is_dir() and base_model.HUB_ID.match(model)):
+    if model == BUILT_IN or (not Path(model).is_dir() and HUB_ID.match(model)):
         return model
     if not Path(model).is_dir():
         raise ConfigError(

@@ -14,7 +14,7 @@ from typing import Any
 
 from factory import artifacts, config_file, layers, presets, runner, storage
 from factory.artifacts import EvaluationReport
-from factory.config import Source
+from factory.config import HUB_PREFIX, Source
 from factory.console import Console
 from factory.context import Context
 from factory.errors import ConfigError, FactoryError, GateClosed, Interrupted, WorkspaceLocked
@@ -155,7 +155,7 @@ def _configuration(around: Workspace, name: str) -> dict[str, Any]:
 
 def _source_from_below(source: str | Source) -> Any:
     if isinstance(source, str):
-        return _from_below(source)
+        return source if source.startswith(HUB_PREFIX) else _from_below(source)
     values = source.model_dump(mode="json", exclude_unset=True)
     return {**values, "path": _from_below(source.path)} if source.path else values
 

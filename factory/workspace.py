@@ -29,6 +29,7 @@ class Workspace:
         self.status = self.state / "training-status.json"
         self.history = self.state / "training-history.jsonl"
         self.lock_path = self.state / "lock"
+        self.hub = self.state / "hub"
         self.rejects = self.root / "data" / "rejects.jsonl"
         self.metrics = self.root / "metrics"
         self.dataset_report = self.metrics / "dataset.json"

@@ -84,11 +84,12 @@ def detect_format(file: SourceFile, settings: Dataset) -> Decision:
     """The row format of one file: as configured, or as most of its first rows have it."""
     _, own, mapping, where = file.reading
     if mapping is not None and mapping.format is not None:
-        return Decision(value=mapping.format, reason=f"{where}.columns")
+        return Decision(value=mapping.format, reason=f"columns of {where}")
     wanted = own or settings.format
     if wanted != "auto":
         field = f"{where}.format" if own else "dataset.format"
-        return Decision(value=formats.by_name(wanted, field).name, reason=field)
+        reason = f"format of {where}" if own else field
+        return Decision(value=formats.by_name(wanted, field).name, reason=reason)
     rows = _parsed_rows(file, settings)
     if mapping is not None:
         rows = _mapped(rows, mapping)

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from factory import storage
+from factory.artifacts import Decision
 from factory.config import Source
 from factory.context import Context
-from factory.data import mapping
+from factory.data import hub, indexes, mapping
 from factory.data.canonical import NO_SPLIT, SPLIT_NAMES
 from factory.data.containers import SUFFIXES, reader_of
+from factory.data.indexes import llamafactory
 from factory.data.mapping import ColumnMapping
 from factory.errors import ConfigError, DataError
 
@@ -51,23 +53,58 @@ def configured(context: Context) -> list[SourceFile]:
     field = "dataset.mix" if settings.mix else "dataset.sources"
     found: dict[str, SourceFile] = {}
     for number, entry in enumerate(settings.entries()):
-        reading = _reading(entry, number, field)
-        for file in _files_of(entry, field, context):
-            first = found.setdefault(file.name, file._replace(reading=reading))
-            _require_same(first, reading)
+        where = f"{field}[{number}]"
+        for source, place in _expanded(entry, where, context):
+            reading = _reading(source, number, place)
+            for file in _files_of(source, place, context):
+                first = found.setdefault(file.name, file._replace(reading=reading))
+                _require_same(first, reading)
     return [found[name] for name in sorted(found)]
 
 
-def _reading(entry: Source, number: int, field: str) -> Reading:
-    where = f"{field}[{number}]"
-    columns = mapping.of(entry.columns, entry.roles, entry.format, where)
-    return Reading(number, entry.format, columns, where)
+def commits(context: Context) -> dict[str, Decision]:
+    """The commit of every source that is on Hugging Face."""
+    found: dict[str, Decision] = {}
+    for number, entry in enumerate(context.config.dataset.entries()):
+        for source, _ in _expanded(entry, f"dataset.sources[{number}]", context):
+            if source.hub is not None:
+                at = hub.commit(source, context.workspace.hub)
+                reason = f"{source.revision or 'main'}, settled at its first use"
+                found[f"commit of hf:{source.hub}"] = Decision(value=at, reason=reason)
+    return found
 
 
-def _files_of(entry: Source, field: str, context: Context) -> list[SourceFile]:
+def _expanded(entry: Source, where: str, context: Context) -> list[tuple[Source, str]]:
+    """A source, or those of the list that it is; each with its place for errors."""
+    if not indexes.is_index(entry):
+        return [(entry, where)]
+    path = context.resolve(str(entry.path), field=f"{where}.path")
+    if not path.is_file():
+        raise DataError("no such file", where=entry.path, hint=f"check {where}.path")
+    if entry.format or entry.columns or entry.roles:
+        raise ConfigError(
+            f"{entry.path} says itself how its data sets are read",
+            where=where,
+            hint="leave out format, columns and roles here",
+        )
+    members = indexes.read(entry, path, lambda name: (context.workspace.root / name).exists())
+    return [(member, f"{where}: {member.label} of {entry.path}") for member in members]
+
+
+def _reading(source: Source, number: int, where: str) -> Reading:
+    columns = mapping.of(source.columns, source.roles, source.format, where)
+    return Reading(number, source.format, columns, where)
+
+
+def _files_of(source: Source, where: str, context: Context) -> list[SourceFile]:
+    if source.hub is not None:
+        return [
+            SourceFile(file.path, file.name, split_of(Path(file.split)))
+            for file in hub.files(source, context.workspace.hub, where)
+        ]
     return find(
-        [entry.path] if entry.path else [],
-        resolve=lambda path: context.resolve(path, field=field),
+        [str(source.path)],
+        resolve=lambda path: context.resolve(path, field=where),
         name=context.workspace.relative,
     )
 
@@ -106,7 +143,12 @@ def _files(path: Path, source: str) -> list[Path]:
             raise DataError("no readable file matches", where=source, hint="check dataset.sources")
         return files
     if path.is_dir():
-        files = [file for file in storage.list_files(path) if is_readable(file)]
+        # A list of data sets is not rows; it is read where it is named itself.
+        files = [
+            file
+            for file in storage.list_files(path)
+            if is_readable(file) and not llamafactory.is_index(file.name)
+        ]
         if not files:
             raise DataError(
                 f"no {', '.join(SUFFIXES)} file here", where=source, hint="put raw examples there"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from factory.data.indexes import axolotl
+from factory.data.indexes.refusal import Refused
 from factory.migrate.rules import (
     NoCounterpart,
     Tool,
@@ -11,7 +13,6 @@ from factory.migrate.rules import (
     auto,
     checkpointing,
     choice,
-    data_file,
     modules,
     optimizer,
     path,
@@ -30,7 +31,15 @@ def _adapter(value: Any) -> Values:
 
 
 def _datasets(value: Any) -> Values:
-    return data_file([entry["path"] for entry in value])
+    """As `run format` reads such a list itself; what is a file there stays one."""
+    try:
+        found = axolotl.sources(value, exists=lambda path: False)
+    except Refused as refused:
+        raise NoCounterpart(f"{refused.place}: {refused}") from None
+    for table in found:
+        if "path" in table:
+            table["path"] = path("dataset.sources")(table["path"])["dataset.sources"]
+    return {"dataset.sources": found}
 
 
 def _linear(value: Any) -> Values:

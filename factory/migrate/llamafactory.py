@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from factory.data.indexes.llamafactory import FILE_NAME
 from factory.migrate.rules import (
     NoCounterpart,
     Tool,
@@ -35,9 +36,15 @@ def _finetuning_type(value: Any) -> Values:
 
 def _datasets(value: Any) -> Values:
     names = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
-    if not all("." in name for name in names):
-        raise NoCounterpart("names of dataset_info.json: list their files in dataset.sources")
+    if not any("." in name for name in names):
+        return {"dataset.sources": [{"path": f"{_FOLDER}/{FILE_NAME}", "entries": names}]}
     return data_file(names)
+
+
+def _dataset_dir(value: Any) -> Values:
+    if value != _FOLDER:
+        raise NoCounterpart(f"set path in dataset.sources to {value}/{FILE_NAME}")
+    return {}
 
 
 def _report_to(value: Any) -> Values:
@@ -46,6 +53,7 @@ def _report_to(value: Any) -> Values:
 
 
 _TEMPLATE = "the model's own chat template is used; dataset.chat_template overrides it"
+_FOLDER = "data"  # its default of dataset_dir
 _OURS = "done here without a switch"
 
 LLAMA_FACTORY = Tool(
@@ -59,6 +67,7 @@ LLAMA_FACTORY = Tool(
         "quantization_bit": four_bits,
         "cutoff_len": to("model.max_seq_length"),
         "dataset": _datasets,
+        "dataset_dir": _dataset_dir,
         "val_size": validation_share,
         "preprocessing_num_workers": to("dataset.num_proc"),
         "lora_rank": to("lora.r"),
@@ -101,7 +110,6 @@ LLAMA_FACTORY = Tool(
     },
     dropped={
         "template": _TEMPLATE,
-        "dataset_dir": "list the files themselves in dataset.sources",
         "max_samples": "every row is used; make the source smaller instead",
         "do_train": "python -m factory run finetune",
         "do_eval": "python -m factory run evaluate",

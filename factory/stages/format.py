@@ -90,7 +90,7 @@ def run(context: Context) -> dict[str, Decision]:
     artifacts.save(summary, context.workspace.dataset_report)
     _show(context, summary, paths)
     formats = {f"format of {source.file.name}": source.format for source in found}
-    return {**formats, "workers": workers, "split": placed.decision}
+    return {**formats, **sources.commits(context), "workers": workers, "split": placed.decision}
 
 
 def judge(context: Context) -> list[Check]:

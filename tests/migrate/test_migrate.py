@@ -300,3 +300,40 @@ def test_what_cannot_be_read_says_so(
                 "packin",
             ],
         )
+
+
+def test_data_sets_of_other_tools_keep_how_they_are_read(tmp_path: Path) -> None:
+    """As `run format` reads the same lists itself."""
+    named = moved(tmp_path, "lora_rank: 8\ndataset: identity,alpaca_en_demo\ndataset_dir: data\n")
+    assert named["dataset"]["sources"] == [
+        {"path": "data/dataset_info.json", "entries": ["identity", "alpaca_en_demo"]}
+    ]
+    listed = moved(
+        tmp_path,
+        "micro_batch_size: 1\ndatasets:\n"
+        "  - {path: ./data/a.jsonl, type: chat_template, field_messages: log}\n"
+        "  - {path: someone/talks, type: alpaca, name: en}\n",
+    )
+    assert listed["dataset"]["sources"] == [
+        {
+            "path": "data/a.jsonl",
+            "columns": {"messages": "log", "role": "role", "content": "content"},
+            "roles": {},
+        },
+        {"hub": "someone/talks", "split": "train", "subset": "en", "format": "alpaca"},
+    ]
+
+
+def moved(folder: Path, text: str) -> Any:
+    path = folder / "old.yaml"
+    path.write_text(text)
+    done = migrate(path)
+    assert not done.dropped
+    return json.loads(done.text)
+
+
+def test_a_data_set_without_a_counterpart_is_reported(tmp_path: Path) -> None:
+    path = tmp_path / "old.yaml"
+    path.write_text("micro_batch_size: 1\ndatasets: [{path: a.jsonl, type: completion}]\n")
+    (dropped,) = migrate(path).dropped
+    assert dropped.why.startswith("datasets[0].type: 'completion' has no counterpart here")

@@ -422,7 +422,7 @@ def test_a_source_under_its_own_names_beside_one_under_the_usual_ones(tmp_path: 
     context = workspace(tmp_path, files, sources=["data/raw/faq.jsonl", NAMED])
     decisions = run(context)
     assert decisions["format of data/raw/talks.jsonl"] == Decision(
-        value="openai", reason="dataset.sources[1].columns"
+        value="openai", reason="columns of dataset.sources[1]"
     )
     rows = [row for split in written(context).values() for row in split if "group" in row]
     assert len(rows) == 20
@@ -453,3 +453,19 @@ def test_an_unknown_format_of_one_source_is_named(tmp_path: Path) -> None:
     context = workspace(tmp_path, {"a.jsonl": pair("x")}, sources=[source])
     with pytest.raises(ConfigError, match=r"dataset.sources\[0\].format: .* mean 'sharegpt'"):
         run(context)
+
+
+def test_a_list_of_another_tool_is_read_by_the_stage(tmp_path: Path) -> None:
+    listed = {
+        "faq": {"file_name": "faq.jsonl", "columns": {"prompt": "q", "response": "a"}},
+        "more": {"file_name": "missing.jsonl"},
+    }
+    rows = "".join(json.dumps({"q": f"ask {n}", "a": "x"}) + "\n" for n in range(20))
+    files = {"faq.jsonl": rows, "dataset_info.json": json.dumps(listed)}
+    source = {"path": "data/raw/dataset_info.json", "entries": ["faq"]}
+    context = workspace(tmp_path, files, sources=[source])
+    decisions = run(context)
+    assert decisions["format of data/raw/faq.jsonl"].reason == (
+        "columns of dataset.sources[0]: data/raw/faq.jsonl of data/raw/dataset_info.json"
+    )
+    assert report(context)["kept"] == 20
