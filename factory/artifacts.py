@@ -152,6 +152,26 @@ class CutReport(Artifact):
     turns_removed: int = Field(description="Turns at the ends of truncated rows.")
 
 
+class ScoreReport(Artifact):
+    """Quality scores of some rows, 0 to 1; null where there is no row."""
+
+    rows: int
+    filtered: int
+    mean: float | None
+    p05: float | None
+    p50: float | None
+
+
+class QualityReport(Artifact):
+    """What the rules of `factory.data.quality` say; a row's score is that of its worst rule."""
+
+    all: ScoreReport
+    sources: dict[str, ScoreReport]
+    histogram: list[int] = Field(description="Rows by score, in ten bins of equal width.")
+    worst: dict[str, int] = Field(description="Rule -> rows below 1 that it is the worst of.")
+    rule_means: dict[str, float]
+
+
 class DatasetReport(Artifact):
     """`metrics/dataset.json`. read + extra = kept + rejected + duplicates + filtered, always."""
 
@@ -175,6 +195,7 @@ class DatasetReport(Artifact):
     contaminated: int = Field(0, description="Kept rows that repeat a benchmark.")
     findings: dict[str, int] = Field(default_factory=dict)
     cuts: CutReport | None = None
+    quality: QualityReport | None = None
     warnings: list[str] = Field(default_factory=list)
 
 

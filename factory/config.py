@@ -6,6 +6,7 @@ a field marked `gate()` is a threshold: changing it re-judges a stage without ru
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -286,6 +287,8 @@ class Source(Section):
         default_factory=dict,
         description="Who speaks: our name -> the role names of the source.",
     )
+    min_quality: float | None = Field(None, ge=0, le=1, description="Instead of the data set's.")
+    domains: list[str] = Field(default_factory=list, description="Instead of the data set's.")
 
     @model_validator(mode="after")
     def _says_where(self) -> Source:
@@ -314,8 +317,6 @@ class Mixed(Source):
 
     weight: float | None = Field(None, gt=0, description="Its share, in any unit.")
     max_samples: int | None = Field(None, ge=1, description="Rows to take at most.")
-    min_quality: float | None = Field(None, ge=0, le=1, description="Instead of the data set's.")
-    domains: list[str] = Field(default_factory=list, description="Instead of the data set's.")
 
 
 def source_of(source: str | Source) -> Source:
@@ -362,7 +363,14 @@ class Dataset(Section):
         "at its end, {output}.",
     )
     min_quality: float | None = Field(
-        None, ge=0, le=1, description="Rows that give a lower quality_score are rejected."
+        None,
+        ge=0,
+        le=1,
+        description="Rows that give a lower quality_score are rejected, rows that the rules score "
+        "lower are filtered.",
+    )
+    quality_rules: bool | None = Field(
+        None, description="Score answers by rules; null: where there is a min_quality."
     )
     domains: list[str] = Field(
         default_factory=list, description="Rows that give a domain other than these are rejected."
@@ -411,6 +419,14 @@ class Dataset(Section):
         if self.mix:
             return list(self.mix)
         return [source_of(source) for source in self.sources]
+
+    def min_quality_of(self, entry: Source) -> float | None:
+        """The least quality of the rows of one entry."""
+        return self.min_quality if entry.min_quality is None else entry.min_quality
+
+    def workers(self) -> int:
+        """Most processes to work with: as configured, or the cores."""
+        return self.num_proc or len(os.sched_getaffinity(0))
 
     @field_validator("split_ratios")
     @classmethod

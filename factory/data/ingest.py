@@ -73,11 +73,13 @@ def _tasks(sources: Sequence[Source], settings: Dataset, special: SpecialTokens)
 
 
 def _selection(settings: Dataset, entry: int) -> Selection:
-    """Which rows of one source are wanted: as its mix entry says, or else the data set."""
-    own = settings.mix[entry] if settings.mix else None
-    quality = settings.min_quality if own is None or own.min_quality is None else own.min_quality
-    domains = own.domains if own and own.domains else settings.domains
-    return Selection(settings.prompt_template, quality, frozenset(domains))
+    """Which rows of one source are wanted: as its own table says, or else the data set."""
+    own = settings.entries()[entry]
+    return Selection(
+        settings.prompt_template,
+        settings.min_quality_of(own),
+        frozenset(own.domains or settings.domains),
+    )
 
 
 def detect_format(file: SourceFile, settings: Dataset) -> Decision:

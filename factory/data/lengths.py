@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 
 from factory import base_model, chat_template
@@ -96,7 +94,7 @@ def _request(context: Context, spool: Spool) -> tokens.Request:
         segments=spool.segments,
         sizes=str(spool.index.path("size")),
         folder=str(spool.folder),
-        workers=settings.num_proc or len(os.sched_getaffinity(0)),
+        workers=settings.workers(),
         excess=settings.excess_length,
     )
 

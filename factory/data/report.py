@@ -11,6 +11,7 @@ from factory.artifacts import (
     CutReport,
     DatasetReport,
     MixReport,
+    QualityReport,
     SourceReport,
     SplitReport,
     TokenLengths,
@@ -29,7 +30,8 @@ def build(
     leakage: dict[str, int],
     mix: dict[str, MixReport],
     schema: tuple[int, int],
-    cuts: CutReport | None = None,
+    cuts: CutReport | None,
+    quality: QualityReport | None,
 ) -> DatasetReport:
     """Return the report. `schema` is (rows checked, rows in violation)."""
     kept = rows.fate >= 0
@@ -63,6 +65,7 @@ def build(
         contaminated=int(np.count_nonzero(rows.fate[rows.contamination.rows] >= 0)),
         findings=_sum((Counter(p.profile.findings) for p in rows.profiles), counts.sum(axis=0)),
         cuts=cuts,
+        quality=quality,
     )
 
 

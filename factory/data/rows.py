@@ -16,6 +16,7 @@ from factory.data.spool import SourceProfile
 # The fate of a row: its split number, or why it is left out.
 KEPT, DUPLICATE, TOO_LONG, UNRENDERABLE = 0, -1, -2, -3
 NEAR_DUPLICATE, CONTAMINATED, NOT_DRAWN = -4, -5, -6
+LOW_SCORE, PRIVATE = -8, -9
 REPLACED = -7  # others stand for it, and are counted instead
 DROPS = {
     DUPLICATE: "duplicate",
@@ -24,6 +25,8 @@ DROPS = {
     TOO_LONG: "too_long",
     UNRENDERABLE: "template_refuses",
     NOT_DRAWN: "not_drawn",
+    LOW_SCORE: "low_rule_score",
+    PRIVATE: "pii",
 }
 
 
@@ -53,6 +56,7 @@ class Rows:
     near:        for each near duplicate, the earlier row that it resembles most
     contamination: for each row that repeats a benchmark, the number of its file
     tokens:      the lengths that were counted
+    remarks:     for some of the rows that are left out, what was found
     added:       for each row that replaces another, which; those are the last rows
     """
 
@@ -65,6 +69,7 @@ class Rows:
     contamination: Values = field(default_factory=_none)
     tokens: Values = field(default_factory=_none)
     added: Values = field(default_factory=_none)
+    remarks: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.fate = np.full(self.index.rows, KEPT, dtype=np.int8)

@@ -63,7 +63,7 @@ def format_pieces(tasks: Iterable[Task], folder: Path, workers: int) -> Iterator
             yield _format_piece(task, folder)
         return
     # Spawned, not forked: the parent has threads (its progress bar).
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start_worker)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=start_worker)
     with pool:
         running: deque[Future[Done]] = deque()
         for task in tasks:
@@ -74,7 +74,7 @@ def format_pieces(tasks: Iterable[Task], folder: Path, workers: int) -> Iterator
             yield running.popleft().result()
 
 
-def _start_worker() -> None:
+def start_worker() -> None:
     child.die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells its workers when to stop
 

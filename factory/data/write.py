@@ -77,6 +77,8 @@ def write_drops(output: BinaryIO, rows: Rows, benchmarks: Sequence[str]) -> None
             detail = f"repeats {benchmarks[rows.contamination.of(row) or 0]}"
         elif reason == "not_drawn":
             detail = "beyond the share of its source in dataset.mix"
+        elif row in rows.remarks:
+            detail = rows.remarks[row]
         else:
             detail = f"{rows.tokens.of(row)} tokens"
         storage.write_jsonl(

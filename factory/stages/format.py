@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from factory import artifacts, base_model, ledger, storage
-from factory.artifacts import Check, CutReport, DatasetReport, Decision, MixReport
+from factory.artifacts import Check, CutReport, DatasetReport, Decision, MixReport, QualityReport
 from factory.context import Context
 from factory.data import (
     dedup,
     gate,
+    grading,
     lengths,
     mix,
     page,
@@ -61,6 +62,7 @@ def run(context: Context) -> dict[str, Decision]:
                 bar,
             )
         rows = Rows(spool.index, spool.profiles(), files)
+        quality = _drop_low_quality(context, spool, rows)
         cuts = lengths.cut(context, spool, rows)
         _drop_duplicates(spool, rows)
         _drop_near_duplicates(context, spool, rows)
@@ -81,6 +83,7 @@ def run(context: Context) -> dict[str, Decision]:
             mix=mixed,
             schema=schema.violations(paths),
             cuts=cuts,
+            quality=quality,
         )
         examples = [page.Example(*found) for found in tokens.examples(spool.folder)]
     records = map(ledger.record, paths, hashes)
@@ -105,6 +108,13 @@ def _special_tokens(context: Context) -> SpecialTokens:
     if action == "keep":
         return NO_TOKENS
     return SpecialTokens(special_tokens(base_model.resolve(context).folder), action)
+
+
+def _drop_low_quality(context: Context, spool: Spool, rows: Rows) -> QualityReport | None:
+    """Before the duplicates: of two copies a source that asks for less may keep one."""
+    if not grading.is_wanted(context.config.dataset):
+        return None
+    return grading.grade(spool, rows, context.config.dataset)
 
 
 def _drop_duplicates(spool: Spool, rows: Rows) -> None:

@@ -374,6 +374,40 @@ def test_exact_tokens_counts_every_row(tmp_path: Path, monkeypatch: pytest.Monke
     assert counted == [10, 40]
 
 
+REFUSAL = "I'm sorry, but I can't assist with that."
+
+
+def test_rows_that_the_rules_score_low_are_filtered_by_source(tmp_path: Path) -> None:
+    good = "".join(pair(f"question {n}") for n in range(30))
+    files = {"a.jsonl": good + pair("one", REFUSAL), "b.jsonl": pair("two", REFUSAL)}
+    sources = [{"path": "data/raw/a.jsonl"}, {"path": "data/raw/b.jsonl", "min_quality": 0}]
+    context = workspace(tmp_path, files, min_quality=0.6, sources=sources)
+    run(context)
+    found = report(context)
+    assert accounted(found) and found["filter_reasons"] == {"low_rule_score": 1}
+    assert rejects(context) == [
+        {
+            "file": "data/raw/a.jsonl",
+            "line": 31,
+            "reason": "low_rule_score",
+            "detail": "0.00 < 0.6: refusal",
+        }
+    ]
+    assert found["quality"]["histogram"] == [2, 0, 0, 0, 0, 0, 0, 0, 0, 30]
+    assert found["quality"]["sources"]["data/raw/a.jsonl"]["filtered"] == 1
+
+
+def test_nothing_is_scored_unless_asked(mixed: Context) -> None:
+    assert report(mixed)["quality"] is None
+
+
+def test_scores_are_reported_without_a_bar(tmp_path: Path) -> None:
+    context = workspace(tmp_path, {"a.jsonl": pair("one", REFUSAL) * 1}, quality_rules=True)
+    run(context)
+    assert report(context)["kept"] == 1
+    assert report(context)["quality"]["worst"] == {"refusal": 1}
+
+
 def test_a_mix_draws_shares_and_reports_them(tmp_path: Path) -> None:
     files = {
         "chat.jsonl": "".join(pair(f"chat {n}") for n in range(200)),
