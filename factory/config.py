@@ -531,7 +531,12 @@ class Config(Section):
 
     schema_: str | None = Field(None, alias="$schema", description="For editors; ignored.")
     preset: str | None = Field(None, description="A preset that everything here is laid on.")
-    fit: bool = Field(False, description="Lower what the preset's hardware does not allow.")
+    hardware: str | None = Field(
+        None,
+        description="The hardware profile that this is for; null: the preset's, and for a preset "
+        "that is picked by memory the GPU here.",
+    )
+    fit: bool = Field(False, description="Lower what the hardware profile does not allow.")
     project: Project = Project()
     expert: Expert = Expert()
     model: Model = Model()

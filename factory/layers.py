@@ -20,7 +20,9 @@ from factory import config_file, limits, presets
 from factory.artifacts import Decision
 from factory.config import FIELDS_HINT, Config, Section, explain
 from factory.errors import ConfigError, did_you_mean
-from factory.presets import Catalog
+from factory.presets import Catalog, by_memory
+from factory.presets.by_memory import Choice
+from factory.presets.tables import Preset
 from factory.training import contradictions
 from factory.workspace import CONFIG_NAME
 
@@ -117,22 +119,26 @@ def resolve(
     fit: bool | None = None,
 ) -> Resolved:
     """The layers below and above one workspace layer, merged and validated."""
-    has_preset = preset or workspace.values.get("preset")
-    catalog = presets.load(root) if has_preset else Catalog()
-    return _resolve(workspace, overrides or [], catalog, preset=preset, fit=fit)
+    overrides = list(overrides or [])
+    needs_tables = preset or workspace.values.get("preset") or _machine(workspace, overrides)
+    catalog = presets.load(root) if needs_tables else Catalog()
+    return _resolve(workspace, overrides, catalog, preset=preset, fit=fit)
 
 
 def _resolve(
     workspace: Layer,
-    overrides: Iterable[str],
+    overrides: list[str],
     catalog: Catalog,
     *,
     preset: str | None,
     fit: bool | None,
 ) -> Resolved:
-    chosen = preset or workspace.values.get("preset")
+    named = preset or workspace.values.get("preset")
     named_in = "--preset" if preset else workspace.where
-    below = _preset_layers(catalog, chosen, named_in) if chosen else []
+    machine = _machine(workspace, overrides)
+    choice = _choice(catalog, named, named_in, machine) if named else None
+    below = _hardware_layer(catalog, choice, machine, workspace.where)
+    below += _preset_layers(catalog, choice.preset) if choice else []
     asked: Values = {"preset": preset} if preset else {}
     if fit is not None:
         asked["fit"] = fit
@@ -140,26 +146,58 @@ def _resolve(
     merged = _merge(layer.values for layer in layers)
     layers += _overrides(merged, overrides)
     resolved = Resolved(_validate(merged, layers), layers)
-    if chosen:
-        resolved = _hold_to_limits(resolved.config, merged, layers, catalog, chosen)
+    if choice or machine:
+        resolved = _hold_to_limits(resolved.config, merged, layers, catalog, choice)
     contradictions.refuse(resolved.config)
     return resolved
 
 
-def _preset_layers(catalog: Catalog, chosen: Any, where: str) -> list[Layer]:
-    if not isinstance(chosen, str):
-        raise ConfigError(f"preset: not a name (got {chosen!r})", where=where)
-    preset_file = catalog.entry("presets", chosen, where=where).where
-    preset = catalog.preset(chosen)
-    if preset.sequence:
+def _machine(workspace: Layer, overrides: list[str]) -> str | None:
+    """The hardware profile that the file or the command line names; validated later."""
+    named = workspace.values.get("hardware")
+    for text in overrides:
+        if text.partition("=")[0].strip() == "hardware":
+            named = _parse_override(text)[1]
+    return named if isinstance(named, str) else None
+
+
+def _choice(catalog: Catalog, named: Any, where: str, machine: str | None) -> Choice:
+    """The one preset that a name stands for."""
+    if not isinstance(named, str):
+        raise ConfigError(f"preset: not a name (got {named!r})", where=where)
+    catalog.entry("presets", named, where=where)
+    members = catalog.preset(named).sequence
+    if members:
         raise ConfigError(
-            f"preset {chosen!r} is a sequence of {', '.join(preset.sequence)}",
+            f"preset {named!r} is a sequence of {', '.join(members)}",
             where=where,
-            hint=f"run them in turn (python -m factory run all --preset {chosen}), "
+            hint=f"run them in turn (python -m factory run all --preset {named}), "
             "or work in the workspace of one (-C experts/NAME)",
         )
+    return by_memory.choose(catalog, named, machine)
+
+
+def _hardware_layer(
+    catalog: Catalog, choice: Choice | None, machine: str | None, where: str
+) -> list[Layer]:
+    """What the named machine allows and recommends, or else the preset's."""
+    if machine is not None:
+        name, mentioned = machine, where
+    elif choice and (usual := catalog.preset(choice.preset).hardware):
+        name, mentioned = usual, _mention(catalog, choice.preset)
+    else:
+        return []
+    entry = catalog.entry("hardware", name, where=mentioned)
+    return [Layer(f"hardware {name}", entry.where, _canonical(catalog.hardware(name).values()))]
+
+
+def _mention(catalog: Catalog, preset: str) -> str:
+    return f"{catalog.entry('presets', preset).where} [presets.{preset}]"
+
+
+def _preset_layers(catalog: Catalog, chosen: str) -> list[Layer]:
+    preset = catalog.preset(chosen)
     named = (
-        ("hardware", "hardware", preset.hardware, lambda name: catalog.hardware(name).values()),
         ("lora", "lora", preset.lora, catalog.lora),
         ("hyperparameters", "hyperparameters", preset.hyperparameters, catalog.hyperparameters),
         ("expert", "experts", preset.expert, lambda name: catalog.expert(name).values()),
@@ -168,13 +206,13 @@ def _preset_layers(catalog: Catalog, chosen: Any, where: str) -> list[Layer]:
     layers = []
     for kind, table, name, values in named:
         if name is not None:
-            entry = catalog.entry(table, name, where=f"{preset_file} [presets.{chosen}]")
+            entry = catalog.entry(table, name, where=_mention(catalog, chosen))
             layers.append(Layer(f"{kind} {name}", entry.where, _canonical(values(name))))
     own = _canonical({"preset": chosen, "project": {"name": chosen}})
     layers.append(
         Layer(
             f"preset {chosen}",
-            preset_file,
+            catalog.entry("presets", chosen).where,
             _merge([own, _canonical(preset.values())]),
         )
     )
@@ -283,15 +321,16 @@ def _source(layers: list[Layer], location: tuple[int | str, ...]) -> Layer:
 
 
 def _hold_to_limits(
-    config: Config, merged: Values, layers: list[Layer], catalog: Catalog, chosen: str
+    config: Config, merged: Values, layers: list[Layer], catalog: Catalog, choice: Choice | None
 ) -> Resolved:
-    """Refuse what the preset's hardware or base model does not allow, or lower it with `fit`."""
-    preset = catalog.preset(chosen)
-    given_by = "--preset" if layers[-1].values.get("preset") else "the configuration"
-    decisions = decided(chosen, given_by)
+    """Refuse what the hardware profile or the base model does not allow, or lower it with `fit`."""
+    preset = catalog.preset(choice.preset) if choice else Preset()
+    asked = any(layer.name == COMMAND_LINE and "preset" in layer.values for layer in layers)
+    decisions = _decided(choice, "--preset" if asked else "the configuration")
+    profile = config.hardware or preset.hardware
     found = limits.exceeded(
         config,
-        hardware=catalog.hardware(preset.hardware) if preset.hardware else None,
+        hardware=catalog.hardware(profile) if profile else None,
         expert=catalog.expert(preset.expert) if preset.expert else None,
     )
     if not found:
@@ -299,7 +338,7 @@ def _hold_to_limits(
     if not config.fit:
         raise ConfigError(
             "; ".join(limit.message for limit in found),
-            where=f"preset {chosen}",
+            where=f"preset {choice.preset}" if choice else f"hardware {profile}",
             hint="lower them, choose another preset (python -m factory presets suggest), "
             "or let --fit lower them",
         )
@@ -309,16 +348,25 @@ def _hold_to_limits(
             section, _, name = key.partition(".")
             lowered.setdefault(section, {})[name] = value
             decisions[f"fit.{key}"] = Decision(value=value, reason=limit.message)
-    layer = Layer("fit", f"hardware {preset.hardware}", lowered)
+    layer = Layer("fit", f"hardware {profile}", lowered)
     layers = [*layers, layer]
     return Resolved(_validate(_merge([merged, lowered]), layers), layers, decisions)
 
 
-def decided(preset: str | None, given_by: str) -> dict[str, Decision]:
-    """The choice of a preset, as gate files remember it."""
-    if preset is None:
+def decisions_of(config: Config, root: Path) -> dict[str, Decision]:
+    """The choice of a preset that a program's own configuration rests on."""
+    if config.preset is None:
         return {}
-    return {"preset": Decision(value=preset, reason=f"named by {given_by}")}
+    choice = _choice(presets.load(root), config.preset, "preset", config.hardware)
+    return _decided(choice, "the configuration")
+
+
+def _decided(choice: Choice | None, given_by: str) -> dict[str, Decision]:
+    """The choice of a preset, as gate files remember it."""
+    if choice is None:
+        return {}
+    reason = choice.reason or f"named by {given_by}"
+    return {"preset": Decision(value=choice.preset, reason=reason)}
 
 
 def _default(section: str, name: str) -> Any:

@@ -33,11 +33,7 @@ class Suggestion:
 
 def rank(catalog: Catalog, machine: Machine) -> list[Suggestion]:
     """Every preset: those that fit first, the largest base first; then the nearest misses."""
-    found = [
-        _judge(catalog, name, machine)
-        for name in catalog.names("presets")
-        if not catalog.preset(name).sequence
-    ]
+    found = [_judge(catalog, name, machine) for name in catalog.single_presets()]
     return sorted(found, key=_order)
 
 

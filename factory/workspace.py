@@ -75,7 +75,7 @@ class Workspace:
             config=config,
             console=Console(quiet=quiet),
             force=force,
-            decisions=layers.decided(config.preset, "the configuration"),
+            decisions=layers.decisions_of(config, self.root),
         )
         names = list(pipeline.NAMES) if stage == "all" else [stage]
         return runner.run(context, names, waivers=[])

@@ -74,9 +74,7 @@ def test_each_knob_moves_the_estimate_the_right_way() -> None:
 CATALOG = presets.load()
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in CATALOG.names("presets") if not CATALOG.preset(name).sequence]
-)
+@pytest.mark.parametrize("name", CATALOG.single_presets())
 def test_every_shipped_preset_fits_its_hardware(name: str) -> None:
     needed = estimate.of_config(layers.of_preset(name, CATALOG).config)
     assert needed is not None, "its base model has no published figures"

@@ -79,7 +79,9 @@ def _all(catalog: Catalog, kind: str, options: argparse.Namespace) -> int:
 def _one(catalog: Catalog, kind: str, options: argparse.Namespace) -> int:
     entry = catalog.entry(kind, options.name)
     answer: dict[str, Any] = {"name": options.name, "from": entry.where, **entry.values}
-    if kind == "presets" and not catalog.preset(options.name).sequence:
+    if kind == "presets" and catalog.preset(options.name).by_memory:
+        answer["here"] = _picked(catalog, options.name)
+    if kind == "presets" and not catalog.preset(options.name).listed:
         from factory import estimate, layers
 
         config = layers.of_preset(options.name, catalog).config
@@ -93,6 +95,16 @@ def _one(catalog: Catalog, kind: str, options: argparse.Namespace) -> int:
         told = json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else _cell(value)
         print(f"{key}: {told}")
     return 0
+
+
+def _picked(catalog: Catalog, name: str) -> str:
+    """Which of its presets this machine's memory picks, or why none."""
+    from factory.presets import by_memory
+
+    try:
+        return by_memory.choose(catalog, name, None).reason
+    except ConfigError as error:
+        return error.message
 
 
 def _suggest(catalog: Catalog, options: argparse.Namespace) -> int:

@@ -53,6 +53,10 @@ class Catalog:
         default_factory=lambda: {table: {} for table in TABLES}
     )
 
+    def single_presets(self) -> list[str]:
+        """The presets that are one configuration, not a list of others."""
+        return [name for name in self.names("presets") if not self.preset(name).listed]
+
     def names(self, table: str) -> list[str]:
         """The names in one table, in the order of the files."""
         return list(self.entries[table])
@@ -129,8 +133,12 @@ class Catalog:
         for name in self.names("datasets"):
             self.dataset(name)
         for name in self.names("presets"):
-            for mentioned in self.preset(name).sequence:
-                self.preset(mentioned)
+            for mentioned in self.preset(name).listed:
+                if self.preset(mentioned).listed:
+                    raise ConfigError(
+                        f"{mentioned!r} is a list of presets itself",
+                        where=f"{self.entry('presets', name).where} [presets.{name}]",
+                    )
 
 
 def load(root: Path | None = None) -> Catalog:

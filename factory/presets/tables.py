@@ -110,7 +110,10 @@ class DatasetProfile(Section):
 
 
 class Preset(Section):
-    """A combination: one of each table, and values of its own; or a sequence of presets."""
+    """A combination: one of each table, and values of its own; or a list of presets.
+
+    The presets of a `sequence` run one after the other; of those `by_memory` one is picked.
+    """
 
     description: str = ""
     expert: str | None = None
@@ -127,14 +130,23 @@ class Preset(Section):
     sequence: list[str] = Field(
         default_factory=list, description="Presets that are run one after the other."
     )
+    by_memory: list[str] = Field(
+        default_factory=list, description="Presets of which the machine's memory picks one."
+    )
     notes: str = ""
 
     @model_validator(mode="after")
-    def _sequence_stands_alone(self) -> Preset:
-        others = self.model_fields_set - {"description", "sequence", "notes"}
-        if self.sequence and others:
-            raise ValueError(f"a sequence has no {', '.join(sorted(others))} of its own")
+    def _list_stands_alone(self) -> Preset:
+        for kind in ("sequence", "by_memory"):
+            others = self.model_fields_set - {"description", "notes", kind}
+            if getattr(self, kind) and others:
+                raise ValueError(f"a {kind} has no {', '.join(sorted(others))} of its own")
         return self
+
+    @property
+    def listed(self) -> list[str]:
+        """The presets that this one stands for; empty if it is one itself."""
+        return self.sequence or self.by_memory
 
     def values(self) -> Values:
         """The preset's own values, above those of the tables it names."""

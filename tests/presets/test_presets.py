@@ -9,7 +9,7 @@ from factory import Workspace, init, layers, presets
 from factory.errors import ConfigError
 
 CATALOG = presets.load()
-SINGLE = [name for name in CATALOG.names("presets") if not CATALOG.preset(name).sequence]
+SINGLE = CATALOG.single_presets()
 # What the five systems are known for: preset -> fields of its configuration.
 EXPECTED = {
     "gemma-3-4b-8gb": {
