@@ -255,7 +255,9 @@ class EvaluationReport(Artifact):
     prompts_tokenized_differently: int = 0
     predictions: str
     predictions_sha256: str
-    adapter_sha256: str | None = None
+    weights_sha256: dict[str, str] | None = Field(
+        None, description="Of the fine-tuned weights: file name -> sha256."
+    )
     baseline: Metrics | None = None
     improvement: dict[str, Interval] | None = None
     metric: str | None = None

@@ -28,32 +28,37 @@ _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 @dataclass(frozen=True)
 class ReleaseNames:
-    """Names of a release; `adapter`, `merged` and `gguf` are paths inside the folder."""
+    """Names of a release; `adapter`, `merged` and `gguf` are paths inside the folder.
+
+    There is no adapter where every weight was trained.
+    """
 
     folder: str
-    adapter: str
+    adapter: str | None
     merged: str
     gguf: dict[str, str]
 
     def as_json(self) -> dict[str, str]:
         """Path inside the release by artifact, as metadata.json lists them."""
-        return {LORA: self.adapter, MERGED: self.merged, **self.gguf}
+        adapter = {} if self.adapter is None else {LORA: self.adapter}
+        return {**adapter, MERGED: self.merged, **self.gguf}
 
 
 def of(config: Config) -> ReleaseNames:
     """The names that a configuration leads to."""
     template, quantizations = _filled(config), config.save.gguf_quantization
     folder = _without_suffix(template)
+    full = config.model.full_finetuning
     if SUFFIX not in template:
         return ReleaseNames(
             folder=folder,
-            adapter="adapter",
+            adapter=None if full else "adapter",
             merged="merged",
             gguf={name: f"gguf/{folder}-{name}.gguf" for name in quantizations},
         )
     return ReleaseNames(
         folder=folder,
-        adapter=template.replace(SUFFIX, LORA),
+        adapter=None if full else template.replace(SUFFIX, LORA),
         merged=template.replace(SUFFIX, MERGED),
         gguf={
             name: f"gguf/{template.replace(SUFFIX, suffix(name))}.gguf" for name in quantizations

@@ -84,9 +84,15 @@ def gguf_file(context: Context, quantization: str) -> Path:
     return context.path("save.gguf_path") / f"{name}-{quantization}.gguf"
 
 
+def tuned(context: Context) -> Path:
+    """The trained weights that evaluate measures: the adapter, or the model trained as a whole."""
+    full = context.config.model.full_finetuning
+    return context.path("save.merged_path" if full else "save.lora_path")
+
+
 def _models(context: Context) -> Files:
     ggufs = [gguf_file(context, name) for name in context.config.save.gguf_quantization]
-    return _named(context, context.path("save.lora_path"), context.path("save.merged_path"), *ggufs)
+    return _named(context, tuned(context), context.path("save.merged_path"), *ggufs)
 
 
 def _trained(context: Context) -> Files:
@@ -96,9 +102,9 @@ def _trained(context: Context) -> Files:
     return _models(context) | _named(context, *records)
 
 
-def _adapter_and_test(context: Context) -> Files:
-    adapter = _named(context, context.path("save.lora_path"))
-    return _base_and_test(context) | adapter | _named(context, context.workspace.baseline_report)
+def _tuned_and_test(context: Context) -> Files:
+    weights = _named(context, tuned(context))
+    return _base_and_test(context) | weights | _named(context, context.workspace.baseline_report)
 
 
 def _evaluation(context: Context) -> Files:
@@ -145,7 +151,7 @@ STAGES = (
     ),
     Stage(
         name="finetune",
-        purpose="LoRA on responses only, then merged 16-bit and GGUF",
+        purpose="training on responses only, then adapter, merged 16-bit and GGUF",
         after="baseline",
         reads=_base_and_train,
         writes=_trained,
@@ -168,9 +174,15 @@ STAGES = (
         name="evaluate",
         purpose="what the fine-tuned model scores, paired with the baseline",
         after="finetune",
-        reads=_adapter_and_test,
+        reads=_tuned_and_test,
         writes=_evaluation,
-        settings=("model", "evaluation", "dataset.chat_template", "save.lora_path"),
+        settings=(
+            "model",
+            "evaluation",
+            "dataset.chat_template",
+            "save.lora_path",
+            "save.merged_path",
+        ),
         thresholds="evaluation",
         module="factory.stages.evaluate",
     ),

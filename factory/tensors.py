@@ -113,6 +113,54 @@ def _is_finite(path: Path, tensor: Tensor) -> bool:
     )
 
 
+def differ(one: Path, other: Path) -> bool:
+    """Whether a tensor of two model folders differs by more than rounding to 16 bit explains.
+
+    Raises DataError if they share no tensor of the same name and shape.
+    """
+    ours, theirs = _by_name(one), _by_name(other)
+    shared = [
+        name for name in ours if name in theirs and ours[name][1].shape == theirs[name][1].shape
+    ]
+    if not shared:
+        raise DataError(f"shares no tensor with {one}", where=str(other))
+    return any(_tensor_differs(ours[name], theirs[name]) for name in shared)
+
+
+Place = tuple[Path, Tensor]
+
+
+def _by_name(folder: Path) -> dict[str, Place]:
+    """Every floating-point tensor of a folder by its name."""
+    return {
+        tensor.name: (path, tensor)
+        for path, found in folder_tensors(folder).items()
+        for tensor in found
+        if tensor.dtype in FLOATS
+    }
+
+
+def _tensor_differs(one: Place, other: Place) -> bool:
+    # bfloat16 keeps 8 bits of a number, so rounding moves it by at most 1/256 of itself.
+    tolerance = 0.0 if one[1].dtype == other[1].dtype else 1 / 256
+    for start in range(0, one[1].elements, CHUNK):
+        ours, theirs = _numbers(one, start), _numbers(other, start)
+        if bool((np.abs(ours - theirs) > tolerance * np.abs(ours)).any()):
+            return True
+    return False
+
+
+def _numbers(place: Place, start: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """At most CHUNK numbers of a tensor from `start`, as float64."""
+    path, tensor = place
+    view = FLOATS[tensor.dtype][0]
+    stored = np.memmap(path, dtype=view, mode="r", offset=tensor.begin, shape=(tensor.elements,))
+    piece = np.array(stored[start : start + CHUNK])
+    if tensor.dtype == "BF16":  # the upper half of a float32
+        return (piece.astype("<u4") << 16).view("<f4").astype("<f8")
+    return piece.view(view.replace("u", "f")).astype("<f8")
+
+
 def any_nonzero(folder: Path, name_contains: str) -> bool:
     """Whether a tensor whose name contains `name_contains` holds anything but zeros."""
     for path, tensors in folder_tensors(folder).items():

@@ -65,3 +65,35 @@ def test_a_truncated_file_is_an_error(tmp_path: Path, cut: int) -> None:
 def test_a_folder_without_weights_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no safetensors"):
         tensors.parameters(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "move", "changed"),
+    [
+        ("bfloat16", "bfloat16", 0.0, False),
+        ("float32", "bfloat16", 0.0, False),
+        ("float32", "float16", 0.0, False),
+        ("bfloat16", "bfloat16", 0.01, True),
+        ("float32", "bfloat16", 0.1, True),
+    ],
+)
+def test_rounding_alone_is_no_difference(
+    tmp_path: Path, one: str, other: str, move: float, changed: bool
+) -> None:
+    import torch
+
+    values = torch.linspace(-3, 3, 1000)
+    for name, dtype, moved in (("one", one, 0.0), ("other", other, move)):
+        (tmp_path / name).mkdir()
+        save(tmp_path / name, weight=(values * (1 + moved)).to(getattr(torch, dtype)))
+    assert tensors.differ(tmp_path / "one", tmp_path / "other") is changed
+
+
+def test_folders_without_a_common_tensor_cannot_be_compared(tmp_path: Path) -> None:
+    import torch
+
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        save(tmp_path / name, **{name: torch.zeros(2)})
+    with pytest.raises(DataError, match="shares no tensor"):
+        tensors.differ(tmp_path / "one", tmp_path / "other")

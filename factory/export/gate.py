@@ -19,52 +19,59 @@ MIN_TOP_TOKEN_AGREEMENT = 0.9
 
 
 def judge_release(report: ReleaseReport, config: Config) -> list[Check]:
-    """Is every produced file the adapter that passed, within the stated tolerances?"""
+    """Is every produced file the adapter (or model) that passed, within the stated tolerances?"""
     allowed = config.save.max_gguf_row_difference
-    checks = [_adapter(report), *_merged(report.merged, allowed)]
+    passed = "adapter" if report.method == "lora" else "evaluated model"
+    checks = [_weights(report), *_merged(report.merged, allowed, passed)]
     for quantization in config.save.gguf_quantization:
         proof = report.gguf.get(quantization)
-        checks += [_missing(quantization)] if proof is None else _gguf(quantization, proof, allowed)
+        checks += (
+            [_missing(quantization)]
+            if proof is None
+            else _gguf(quantization, proof, allowed, passed)
+        )
     return [*checks, _leaks(report), _ollama(report)]
 
 
-def _adapter(report: ReleaseReport) -> Check:
-    adapter = report.adapter
+def _weights(report: ReleaseReport) -> Check:
+    found = report.weights
     changed = sorted(
-        name for name, sha256 in adapter.shipped.items() if adapter.evaluated.get(name) != sha256
+        name for name, sha256 in found.shipped.items() if found.evaluated.get(name) != sha256
     )
-    weights = [name for name in adapter.shipped if name.endswith(".safetensors")]
-    measured = adapter.weights_sha256 in [adapter.shipped[name] for name in weights]
+    weights = {
+        name: sha256 for name, sha256 in found.shipped.items() if name.endswith(".safetensors")
+    }
+    measured = bool(weights) and found.measured == weights
     if changed:
         why = f"not the files that were evaluated: {', '.join(changed)}"
     elif not measured:
         why = "the weights are not those that evaluation.json names"
     else:
-        why = f"all {len(adapter.shipped)} files are byte for byte those that were evaluated"
+        why = f"all {len(found.shipped)} files are byte for byte those that were evaluated"
     return Check(
-        id="export.adapter",
-        value=changed or adapter.weights_sha256,
+        id="export.adapter" if report.method == "lora" else "export.model",
+        value=changed or sorted(weights.values()),
         threshold="as evaluated",
         passed=measured and not changed,
         why=why,
     )
 
 
-def _merged(proof: ModelProof, allowed: int) -> list[Check]:
+def _merged(proof: ModelProof, allowed: int, passed: str) -> list[Check]:
     name = "export.merged"
     return [
-        _comparable(name, proof),
+        _comparable(name, proof, passed),
         _prompts(name, proof),
-        _rounding(name, proof.parity),
-        *_answers(name, proof, allowed),
+        _rounding(name, proof.parity, passed),
+        *_answers(name, proof, allowed, passed),
     ]
 
 
-def _gguf(quantization: str, proof: ModelProof, allowed: int) -> list[Check]:
+def _gguf(quantization: str, proof: ModelProof, allowed: int, passed: str) -> list[Check]:
     name = f"export.gguf.{quantization}"
     return [
-        *_answers(name, proof, allowed),
-        _comparable(name, proof),
+        *_answers(name, proof, allowed, passed),
+        _comparable(name, proof, passed),
         _prompts(name, proof),
         _tokens(name, proof),
         _tensors(name, proof),
@@ -82,16 +89,16 @@ def _missing(quantization: str) -> Check:
     )
 
 
-def _comparable(name: str, proof: ModelProof) -> Check:
+def _comparable(name: str, proof: ModelProof, passed: str) -> Check:
     return Check(
         id=f"{name}.comparable",
         value=proof.comparable,
         threshold=True,
         passed=proof.comparable,
         why=(
-            "measured exactly as the adapter was"
+            f"measured exactly as the {passed} was"
             if proof.comparable
-            else "measured unlike the adapter: run evaluate again"
+            else f"measured unlike the {passed}: run evaluate again"
         ),
     )
 
@@ -109,7 +116,7 @@ def _prompts(name: str, proof: ModelProof) -> Check:
     )
 
 
-def _rounding(name: str, parity: Parity) -> Check:
+def _rounding(name: str, parity: Parity, reference: str) -> Check:
     found, floor = parity.max_logit_difference, parity.rounding_floor
     tolerance = None if floor is None else ROUNDING_MARGIN * floor + LOGIT_EPSILON
     passed = found is not None and tolerance is not None and found <= tolerance
@@ -118,24 +125,24 @@ def _rounding(name: str, parity: Parity) -> Check:
         value=found,
         threshold=tolerance,
         passed=passed,
-        why=f"largest logit difference from the adapter is {_number(found)} over "
+        why=f"largest logit difference from the {reference} is {_number(found)} over "
         f"{parity.positions} tokens; rounding the weights alone costs {_number(floor)}, "
         f"{ROUNDING_MARGIN:g} times that is allowed",
     )
 
 
-def _answers(name: str, proof: ModelProof, allowed: int) -> list[Check]:
-    """The likeliest tokens are the adapter's; so are the right rows, where rows can be right.
+def _answers(name: str, proof: ModelProof, allowed: int, passed: str) -> list[Check]:
+    """The likeliest tokens are those of what passed; so are the right rows, where there are any.
 
     Free text has no right answer to count: there the tokens alone decide.
     """
-    agreement = _agreement(f"{name}.agreement", proof.parity)
+    agreement = _agreement(f"{name}.agreement", proof.parity, passed)
     if proof.answers.adapter_rows_right is None:
         return [agreement]
-    return [_rows_right(name, proof.answers, allowed), agreement]
+    return [_rows_right(name, proof.answers, allowed, passed), agreement]
 
 
-def _rows_right(name: str, answers: Answers, allowed: int) -> Check:
+def _rows_right(name: str, answers: Answers, allowed: int, reference: str) -> Check:
     wanted, found = answers.adapter_rows_right, answers.rows_right
     below = None if wanted is None or found is None else wanted - found
     return Check(
@@ -143,20 +150,20 @@ def _rows_right(name: str, answers: Answers, allowed: int) -> Check:
         value=below,
         threshold=allowed,
         passed=below is not None and answers.rows > 0 and below <= allowed,
-        why=f"{found} of {answers.rows} test rows are exactly right, {wanted} with the adapter "
+        why=f"{found} of {answers.rows} test rows are exactly right, {wanted} with the {reference} "
         f"(at most {allowed} fewer allowed); {answers.equal_turns} of {answers.turns} answers are "
-        "the adapter's word for word",
+        f"the {reference}'s word for word",
     )
 
 
-def _agreement(name: str, parity: Parity) -> Check:
+def _agreement(name: str, parity: Parity, reference: str) -> Check:
     share = parity.top_token_agreement
     return Check(
         id=name,
         value=share,
         threshold=MIN_TOP_TOKEN_AGREEMENT,
         passed=share is not None and math.isfinite(share) and share >= MIN_TOP_TOKEN_AGREEMENT,
-        why=f"the adapter's likeliest token is the file's on {_number(share)} of "
+        why=f"the {reference}'s likeliest token is the file's on {_number(share)} of "
         f"{parity.positions} expected tokens, at least {MIN_TOP_TOKEN_AGREEMENT:g} is needed",
     )
 

@@ -144,9 +144,15 @@ def _front_matter(sources: Sources) -> Iterator[str]:
 
     values: dict[str, Any] = {
         "license": sources.license or UNKNOWN_LICENSE,
-        "library_name": "peft",
+        "library_name": "transformers" if _is_full(sources) else "peft",
         "pipeline_tag": "text-generation",
-        "tags": ["lora", "unsloth", "gguf", "llama.cpp", "ollama"],
+        "tags": [
+            "full-finetuning" if _is_full(sources) else "lora",
+            "unsloth",
+            "gguf",
+            "llama.cpp",
+            "ollama",
+        ],
     }
     if sources.base.revision is not None:  # a Hugging Face id; a folder means nothing elsewhere
         values["base_model"] = sources.base.name
@@ -165,8 +171,21 @@ def _title(sources: Sources) -> Iterator[str]:
         yield ""
     base = sources.base
     revision = f" (revision `{base.revision}`)" if base.revision else ""
-    yield f"A LoRA fine-tune of `{_text(base.name)}`{revision}, as an adapter, merged, and as GGUF."
+    of_base = f"of `{_text(base.name)}`{revision}"
+    if _is_full(sources):
+        yield f"A full fine-tune {of_base} (every weight was trained), in 16 bit and as GGUF."
+    else:
+        yield f"A LoRA fine-tune {of_base}, as an adapter, merged, and as GGUF."
     yield ""
+
+
+def _is_full(sources: Sources) -> bool:
+    return sources.report.method == "full"
+
+
+def _passed(sources: Sources) -> str:
+    """What every file is compared with."""
+    return "evaluated model" if _is_full(sources) else "adapter"
 
 
 def _warnings(sources: Sources) -> Iterator[str]:
@@ -205,7 +224,7 @@ def _results(sources: Sources) -> Iterator[str]:
     yield ""
     columns: dict[str, Metrics] = {
         "base model": sources.baseline.metrics,
-        "fine-tuned (adapter)": measured,
+        "fine-tuned" if _is_full(sources) else "fine-tuned (adapter)": measured,
         "merged": report.merged.metrics,
         **{f"GGUF {name}": proof.metrics for name, proof in report.gguf.items()},
     }
@@ -217,7 +236,8 @@ def _results(sources: Sources) -> Iterator[str]:
             rows.append([title, *map(_number, values), change])
     rows.append(["rows", *(str(metrics.rows) for metrics in columns.values()), ""])
     confidence = sources.context.config.evaluation.confidence
-    yield from _table(["metric", *columns, f"adapter - base ({confidence:.0%} interval)"], rows)
+    tuned = _passed(sources)
+    yield from _table(["metric", *columns, f"{tuned} - base ({confidence:.0%} interval)"], rows)
     yield (
         "Intervals: paired bootstrap over the test rows. The loss of GGUF files is in the "
         "token-by-token comparison below."
@@ -265,25 +285,23 @@ def _groups(
 
 def _files(sources: Sources) -> Iterator[str]:
     report = sources.report
+    trained = "model" if _is_full(sources) else "adapter"
     yield "## Files, and how each was verified"
     yield ""
     yield (
         "`sha256sum -c SHA256SUMS` inside this folder checks every file. Each model file was "
-        "reloaded and compared with the adapter that passed the evaluation "
+        f"reloaded and compared with the {trained} that passed the evaluation "
         "(`verification.json` has everything)."
     )
     yield ""
-    weights = report.adapter.weights_sha256 or "unknown"
-    rows = [
-        [
-            f"`{sources.names.adapter}/`",
-            "",
-            "byte for byte the evaluated one",
-            f"`{weights[:16]}...`",
-        ]
-    ]
-    rows += [_file_row(proof) for proof in (report.merged, *report.gguf.values())]
-    yield from _table(["file", "size", "answers as the adapter", "next-token comparison"], rows)
+    passed = _passed(sources)
+    rows = []
+    if sources.names.adapter is not None:
+        sha256 = (report.weights.measured or {}).get("adapter_model.safetensors", "unknown")
+        same = "byte for byte the evaluated one"
+        rows.append([f"`{sources.names.adapter}/`", "", same, f"`{sha256[:16]}...`"])
+    rows += [_file_row(proof, passed) for proof in (report.merged, *report.gguf.values())]
+    yield from _table(["file", "size", f"answers as the {passed}", "next-token comparison"], rows)
     for name, proof in report.gguf.items():
         types = proof.tensors.types if proof.tensors else {}
         listed = ", ".join(f"{count} {kind}" for kind, count in types.items())
@@ -291,16 +309,16 @@ def _files(sources: Sources) -> Iterator[str]:
     yield ""
 
 
-def _file_row(proof: ModelProof) -> list[str]:
+def _file_row(proof: ModelProof, passed: str) -> list[str]:
     answers, parity = proof.answers, proof.parity
     same = f"{answers.equal_turns} of {answers.turns} word for word"
     if answers.adapter_rows_right is not None:
-        same += f"; {answers.rows_right} rows right, adapter {answers.adapter_rows_right}"
+        same += f"; {answers.rows_right} rows right, {passed} {answers.adapter_rows_right}"
     compared = (
         f"{parity.positions} tokens: largest logit difference "
         f"{_number(parity.max_logit_difference)}, likeliest token equal "
         f"{_number(parity.top_token_agreement)}, KL {_number(parity.mean_kl_divergence, 6)}, loss "
-        f"{_number(parity.loss, 4)} (adapter {_number(parity.adapter_loss, 4)})"
+        f"{_number(parity.loss, 4)} ({passed} {_number(parity.adapter_loss, 4)})"
     )
     return [f"`{proof.path}`", f"{proof.size / 1e6:.1f} MB", same, compared]
 
@@ -331,17 +349,7 @@ answer = model.generate(**prompt, max_new_tokens=64, do_sample=False)
 print(tokenizer.decode(answer[0, prompt["input_ids"].shape[1]:]))
 ```
 
-The adapter alone, on the base model `{_text(sources.base.name)}`:
-
-```python
-from peft import PeftModel
-from transformers import AutoModelForCausalLM
-
-base = AutoModelForCausalLM.from_pretrained("{_python_text(sources.base.name)}")
-model = PeftModel.from_pretrained(base, "{names.adapter}")
-```
-
-With llama.cpp:
+{_running_adapter(sources)}With llama.cpp:
 
 ```sh
 llama-cli -m {first.path} --jinja --ctx-size {length} --temp 0
@@ -357,6 +365,23 @@ ollama run {ollama_name}
     yield ""
 
 
+def _running_adapter(sources: Sources) -> str:
+    if sources.names.adapter is None:
+        return ""
+    return f"""\
+The adapter alone, on the base model `{_text(sources.base.name)}`:
+
+```python
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+base = AutoModelForCausalLM.from_pretrained("{_python_text(sources.base.name)}")
+model = PeftModel.from_pretrained(base, "{sources.names.adapter}")
+```
+
+"""
+
+
 def _training(sources: Sources) -> Iterator[str]:
     finetune = sources.gates["finetune"]
     yield "## Training"
@@ -370,6 +395,7 @@ def _training(sources: Sources) -> Iterator[str]:
         [f"`{name}`", _value(finetune.settings[name])]
         for name in HYPERPARAMETERS
         if finetune.settings.get(name) is not None
+        and not (_is_full(sources) and name.startswith("lora."))
     ]
     yield from _table(["", "value"], rows)
     if finetune.decisions:

@@ -23,18 +23,21 @@ from factory.inference.turns import Turn
 Logits = NDArray[np.float32]
 
 
-def adapter_logits(
+def reference_logits(
     request: Request, items: Sequence[Turn], stored_dtype: str
 ) -> tuple[list[Logits], float | None]:
-    """Logits of base + adapter, and what rounding the merged weights costs by itself.
+    """Logits of what was evaluated, and what rounding the merged weights costs by itself.
 
-    The second is the largest logit difference after merging in memory and rounding every weight
-    to `stored_dtype`, as a file does; None if it is not finite.
+    The second is the largest logit difference after merging the adapter in memory and rounding
+    every weight to `stored_dtype`, as a file does; None if it is not finite. Without an adapter
+    the files themselves were evaluated: nothing is merged, and nothing is rounded.
     """
     import torch
 
     model = transformers_engine.load(request)
     adapter = list(_logits(model, items))
+    if request.adapter is None:
+        return adapter, 0.0
     merged = model.merge_and_unload()
     stored = getattr(torch, stored_dtype)
     with torch.no_grad():

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from factory import base_model, chat_template, child, hardware, storage
+from factory import base_model, chat_template, child, hardware, pipeline, storage
 from factory.context import Context
 from factory.errors import DataError, FactoryError
 from factory.export.report import OllamaTemplate, Parity
@@ -24,9 +24,12 @@ SAMPLE_ROWS = 16
 
 @dataclass(frozen=True)
 class ProofRequest:
-    """What the child compares: `adapter` is the reference, as the evaluation loaded it."""
+    """What the child compares: `reference` is base + adapter, or the model trained as a whole.
 
-    adapter: Request
+    It is loaded as the evaluation loaded it.
+    """
+
+    reference: Request
     merged: str
     merged_dtype: str
     gguf: dict[str, str]
@@ -49,18 +52,22 @@ class Proof:
 def read_request(path: Path) -> ProofRequest:
     """The request the parent wrote."""
     values: dict[str, Any] = storage.read_json(path)
-    return ProofRequest(**{**values, "adapter": Request(**values["adapter"])})
+    return ProofRequest(**{**values, "reference": Request(**values["reference"])})
 
 
-def prove(context: Context, *, adapter: Path, merged: Path, gguf: Mapping[str, Path]) -> Proof:
-    """Compare the merged folder and each GGUF (by quantization) with base + adapter.
+def prove(
+    context: Context, *, adapter: Path | None, merged: Path, gguf: Mapping[str, Path]
+) -> Proof:
+    """Compare the merged folder and each GGUF (by quantization) with what was evaluated.
+
+    That is base + adapter, or, without an adapter, the model trained as a whole.
 
     Raises DataError for files that cannot be read, FactoryError when the child fails.
     """
     log = context.workspace.logs / "export-proof.log"
     with _scratch(context.workspace.state / "proof") as folder:
         request = ProofRequest(
-            adapter=_reference(context, adapter),
+            reference=_reference(context, adapter),
             merged=str(merged),
             merged_dtype=stored_dtype(merged),
             gguf={name: str(file) for name, file in gguf.items()},
@@ -101,15 +108,15 @@ def stored_dtype(merged: Path) -> str:
     )
 
 
-def _reference(context: Context, adapter: Path) -> Request:
-    """How the evaluation loads base + adapter; in 16 bit or more, since merging needs that."""
+def _reference(context: Context, adapter: Path | None) -> Request:
+    """How the evaluation loads what it measures; in 16 bit or more, since merging needs that."""
     base, evaluation = base_model.resolve(context), context.config.evaluation
     rows = sampled_rows(context)
     picked = random.Random(evaluation.seed).sample(rows, min(SAMPLE_ROWS, len(rows)))
     return Request(
         engine="transformers",
-        model=str(base.folder),
-        adapter=str(adapter),
+        model=str(pipeline.tuned(context) if adapter is None else base.folder),
+        adapter=None if adapter is None else str(adapter),
         tokenizer=str(base.folder),
         chat_template=chat_template.override(context),
         rows=str(context.path("dataset.test_path")),
@@ -131,7 +138,7 @@ def _run(request: ProofRequest, asked: Path, log: Path) -> None:
     code = child.run(
         child.python(WORKER, str(asked)),
         log=log,
-        environment=child.thread_environment(request.adapter.threads),
+        environment=child.thread_environment(request.reference.threads),
         on_event=failures.append,
     )
     if failures:
@@ -139,6 +146,7 @@ def _run(request: ProofRequest, asked: Path, log: Path) -> None:
         raise DataError(first["message"], where=first["where"], hint=first["hint"])
     if code != 0:
         raise FactoryError(
-            f"comparing files with the adapter failed with exit code {code}:\n{child.tail(log)}",
+            "comparing the files with what was evaluated failed with exit code "
+            f"{code}:\n{child.tail(log)}",
             where=str(log),
         )

@@ -1,6 +1,6 @@
 """The proving process: `python -m factory.export.proof_worker REQUEST.json`.
 
-Compares every produced file with the adapter, and finds the Go template that renders like the
+Compares every produced file with what was evaluated, finds the Go template that renders like the
 model's own, and writes both as one JSON file.
 """
 
@@ -41,8 +41,8 @@ def main(path: Path) -> int:
 
 
 def _prove(asked: ProofRequest) -> None:
-    tokenizer = load_tokenizer(asked.adapter)
-    rows = [cast(Row, row) for row in storage.read_jsonl(Path(asked.adapter.rows))]
+    tokenizer = load_tokenizer(asked.reference)
+    rows = [cast(Row, row) for row in storage.read_jsonl(Path(asked.reference.rows))]
     found = _parities(asked, tokenizer, rows)
     storage.write_json(
         Path(asked.output),
@@ -56,29 +56,31 @@ def _prove(asked: ProofRequest) -> None:
 
 def _parities(asked: ProofRequest, tokenizer: Any, rows: Sequence[Row]) -> dict[str, Parity]:
     """Parity of the merged folder and of each GGUF, by name."""
-    wanted = set(asked.adapter.ids)
+    wanted = set(asked.reference.ids)
     rows = [row for row in rows if row["id"] in wanted]
-    which = asked.adapter.turns
+    which = asked.reference.turns
     prompts = _turns(tokenizer, rows, which)
     items = _sample(prompts)
     if not items:
-        raise DataError("no assistant turn to compare", where=asked.adapter.rows)
-    adapter, rounding = parity.adapter_logits(asked.adapter, items, asked.merged_dtype)
+        raise DataError("no assistant turn to compare", where=asked.reference.rows)
+    reference, rounding = parity.reference_logits(asked.reference, items, asked.merged_dtype)
 
-    def beside_adapter(own: Any, logits: Iterator[parity.Logits]) -> Parity:
+    def beside_reference(own: Any, logits: Iterator[parity.Logits]) -> Parity:
         differ = _differing(prompts, _turns(own, rows, which))
-        return parity.summarise(items, adapter, logits, prompts=len(prompts), prompts_differ=differ)
+        return parity.summarise(
+            items, reference, logits, prompts=len(prompts), prompts_differ=differ
+        )
 
-    request = replace(asked.adapter, model=asked.merged, adapter=None)
+    request = replace(asked.reference, model=asked.merged, adapter=None)
     # The merged folder stands on its own: its tokenizer and template, not the base model's.
     own = load_tokenizer(replace(request, tokenizer=asked.merged, chat_template=None))
-    merged = beside_adapter(own, parity.folder_logits(request, items))
+    merged = beside_reference(own, parity.folder_logits(request, items))
     found = {"merged": merged.model_copy(update={"rounding_floor": rounding})}
     for name, file in asked.gguf.items():
         own = copy.deepcopy(tokenizer)
         own.chat_template = gguf_tensors.chat_template(Path(file))
-        logits = parity.gguf_logits(file, items, asked.adapter.threads)
-        found[name] = beside_adapter(own, logits)
+        logits = parity.gguf_logits(file, items, asked.reference.threads)
+        found[name] = beside_reference(own, logits)
     return found
 
 

@@ -49,7 +49,12 @@ def plan(adapter: Path, merged: Path, gguf: Mapping[str, Path], names: ReleaseNa
 
     Raises DataError, naming the command that makes it, for an input that is not there.
     """
-    for path in (adapter / "adapter_model.safetensors", merged / "config.json", *gguf.values()):
+    folders = {names.merged: merged}
+    needed = [merged / "config.json", *gguf.values()]
+    if names.adapter is not None:
+        folders[names.adapter] = adapter
+        needed.append(adapter / "adapter_model.safetensors")
+    for path in needed:
         if not path.is_file():
             raise DataError(
                 "no such file, so there is nothing to release",
@@ -58,7 +63,7 @@ def plan(adapter: Path, merged: Path, gguf: Mapping[str, Path], names: ReleaseNa
             )
     copies: dict[str, Path] = {}
     left_out: list[str] = []
-    for name, folder in ((names.adapter, adapter), (names.merged, merged)):
+    for name, folder in folders.items():
         for path in storage.list_files(folder):
             inside = f"{name}/{path.relative_to(folder).as_posix()}"
             if path.suffix in SHIPPED_SUFFIXES and path.name not in LEFT_OUT:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from factory.artifacts import SCHEMA_VERSION, Artifact, Metrics
@@ -65,12 +67,14 @@ class ModelProof(Artifact):
     predictions_sha256: str
 
 
-class AdapterProof(Artifact):
-    """The adapter's files: as evaluated and as shipped, name -> sha256."""
+class WeightsProof(Artifact):
+    """The files of the adapter, or of the model trained as a whole: name -> sha256."""
 
     evaluated: dict[str, str]
     shipped: dict[str, str]
-    weights_sha256: str | None = Field(description="What evaluation.json says was measured.")
+    measured: dict[str, str] | None = Field(
+        description="The weights files that evaluation.json says were measured."
+    )
 
 
 class OllamaTemplate(Artifact):
@@ -94,7 +98,8 @@ class ReleaseReport(Artifact):
     name: str
     version: str
     test_sha256: str
-    adapter: AdapterProof
+    method: Literal["lora", "full"] = Field(description="What was trained: adapter or all.")
+    weights: WeightsProof
     merged: ModelProof
     gguf: dict[str, ModelProof]
     ollama: OllamaTemplate

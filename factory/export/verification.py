@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from factory import artifacts, ledger, naming, storage
+from factory import artifacts, ledger, naming, pipeline, storage
 from factory.artifacts import EvaluationReport
 from factory.context import Context
 from factory.export import answers, gguf_tensors, proof
 from factory.export.proof import Proof
-from factory.export.report import AdapterProof, ModelProof, ReleaseReport
+from factory.export.report import ModelProof, ReleaseReport, WeightsProof
 from factory.inference.measure import measure
 from factory.inference.request import Engine
 
 
 def verify(context: Context, work: Path, copied: Mapping[str, str]) -> ReleaseReport:
-    """Reload what was copied into `work` and compare it with the adapter that passed.
+    """Reload what was copied into `work` and compare it with the weights that passed.
 
     `copied` maps each file's name in the release to its sha256. Raises DataError for files that
     cannot be read, FactoryError when a measuring process fails.
@@ -25,12 +25,14 @@ def verify(context: Context, work: Path, copied: Mapping[str, str]) -> ReleaseRe
     names = naming.of(context.config)
     merged = work / names.merged
     gguf: dict[str, Path] = {name: work / path for name, path in names.gguf.items()}
-    found = proof.prove(context, adapter=work / names.adapter, merged=merged, gguf=gguf)
+    adapter = None if names.adapter is None else work / names.adapter
+    found = proof.prove(context, adapter=adapter, merged=merged, gguf=gguf)
     return ReleaseReport(
         name=context.config.project.name,
         version=context.config.project.version,
         test_sha256=storage.sha256_file(context.path("dataset.test_path")),
-        adapter=_adapter(context, copied, evaluation),
+        method="full" if adapter is None else "lora",
+        weights=_weights(context, copied, evaluation),
         merged=_model(context, work, "merged", "transformers", merged, evaluation, found),
         gguf={
             name: _model(context, work, name, "llama_cpp", path, evaluation, found)
@@ -42,15 +44,16 @@ def verify(context: Context, work: Path, copied: Mapping[str, str]) -> ReleaseRe
     )
 
 
-def _adapter(
+def _weights(
     context: Context, copied: Mapping[str, str], evaluation: EvaluationReport
-) -> AdapterProof:
-    """The adapter's files now, and as the evaluation's gate file recorded them."""
+) -> WeightsProof:
+    """The trained files now, and as the evaluation's gate file recorded them."""
     gate = ledger.read_gate(context.workspace, "evaluate")
     inputs = gate.inputs if gate else {}
-    shipped = f"{naming.of(context.config).adapter}/"
-    prefix = f"{context.workspace.relative(context.path('save.lora_path'))}/"
-    return AdapterProof(
+    names = naming.of(context.config)
+    shipped = f"{names.adapter or names.merged}/"
+    prefix = f"{context.workspace.relative(pipeline.tuned(context))}/"
+    return WeightsProof(
         evaluated={
             name.removeprefix(prefix): known.sha256
             for name, known in inputs.items()
@@ -61,7 +64,7 @@ def _adapter(
             for name, sha256 in copied.items()
             if name.startswith(shipped)
         },
-        weights_sha256=evaluation.adapter_sha256,
+        measured=evaluation.weights_sha256,
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from factory import artifacts, base_model, gates, storage
+from pathlib import Path
+
+from factory import artifacts, base_model, gates, pipeline, storage
 from factory.artifacts import Check, Decision, EvaluationReport, Interval
 from factory.context import Context
 from factory.inference.measure import measure, rescore
@@ -12,18 +14,25 @@ from factory.scoring.table import show_improvement, show_metrics
 
 
 def run(context: Context) -> dict[str, Decision]:
-    """Measure base model + adapter; write metrics/evaluation.json with paired intervals."""
-    base = base_model.resolve(context)
-    adapter = context.path("save.lora_path")
+    """Measure base model + adapter, or the model trained as a whole, paired with the baseline.
+
+    Writes metrics/evaluation.json.
+    """
+    tuned = pipeline.tuned(context)
+    full = context.config.model.full_finetuning
     baseline = artifacts.load(EvaluationReport, context.workspace.baseline_report)
     measured = measure(
-        context, name="evaluation", engine="transformers", model=base.folder, adapter=adapter
+        context,
+        name="evaluation",
+        engine="transformers",
+        model=tuned if full else base_model.resolve(context).folder,
+        adapter=None if full else tuned,
     )
     improvement = compare(context)
     metric, reason = gates.choose_metric(measured.metrics, context.config.evaluation)
     report = measured.model_copy(
         update={
-            "adapter_sha256": storage.sha256_file(adapter / "adapter_model.safetensors"),
+            "weights_sha256": weights_sha256(tuned),
             "baseline": baseline.metrics,
             "improvement": improvement,
             "metric": metric,
@@ -34,6 +43,12 @@ def run(context: Context) -> dict[str, Decision]:
     show_metrics(context.console, {"baseline": baseline.metrics, "fine-tuned": report.metrics})
     show_improvement(context.console, improvement)
     return {"metric": Decision(value=metric, reason=reason)}
+
+
+def weights_sha256(folder: Path) -> dict[str, str]:
+    """Name -> sha256 of every weights file of an adapter or a model."""
+    files = sorted(folder.glob("*.safetensors"))
+    return {file.name: storage.sha256_file(file) for file in files}
 
 
 def compare(context: Context) -> dict[str, Interval]:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from factory import hardware, storage
 from factory.artifacts import Check, Decision
 from factory.context import Context
-from factory.errors import ConfigError
 from factory.training import bundle, evidence, launch, metadata, plots, preflight, script
 from factory.training.gate import judge_training
 
 
 def run(context: Context) -> dict[str, Decision]:
     """Train, going on from the last checkpoint of the same run if there is one."""
-    _require_adapter(context)
     if not context.force and bundle.collected(context):
         _describe(context)
         return {"trained": Decision(value="elsewhere", reason="a verified result was collected")}
@@ -27,18 +25,8 @@ def run(context: Context) -> dict[str, Decision]:
     return {**plan.decisions, **decisions}
 
 
-def _require_adapter(context: Context) -> None:
-    """The stages after this one compare an adapter with its base."""
-    if context.config.model.full_finetuning:
-        raise ConfigError(
-            "evaluate and export work on adapters, full fine-tuning leaves none",
-            where="model.full_finetuning",
-            hint="train it by itself: python -m factory script && python scripts/train.py",
-        )
-
-
 def _describe(context: Context) -> None:
-    """What goes with the weights: the adapter's metadata and a picture of the curves."""
+    """What goes with the weights: their metadata and a picture of the curves."""
     metadata.write(context)
     if plots.available():
         stats = storage.read_json(context.workspace.training_stats)
@@ -47,7 +35,6 @@ def _describe(context: Context) -> None:
 
 def plan(context: Context) -> list[str]:
     """What `run` would do: needs, decisions, the exact script and configuration."""
-    _require_adapter(context)
     machine = hardware.detect()
     chosen = script.resolve(context, machine)
     forecast = preflight.examine(context, chosen, machine)

@@ -56,6 +56,26 @@ def _adapter(config: Config) -> list[Refusal]:
             "full fine-tuning trains every module already",
         ),
         (
+            model.full_finetuning and lora.use_dora,
+            "lora.use_dora",
+            "full fine-tuning trains no adapter",
+        ),
+        (
+            model.full_finetuning and lora.use_rslora,
+            "lora.use_rslora",
+            "full fine-tuning trains no adapter",
+        ),
+        (
+            model.full_finetuning and lora.bias != "none",
+            "lora.bias",
+            "full fine-tuning trains no adapter",
+        ),
+        (
+            model.full_finetuning and training.embedding_learning_rate is not None,
+            "training.embedding_learning_rate",
+            "full fine-tuning trains every weight at training.learning_rate",
+        ),
+        (
             training.embedding_learning_rate is not None and not lora.modules_to_save,
             "training.embedding_learning_rate",
             "no embedding is trained: add embed_tokens or lm_head to lora.modules_to_save",

@@ -55,10 +55,7 @@ def _differs_from_base(context: Context, merged: Path) -> bool:
     from factory import base_model
 
     base = base_model.resolve(context).folder
-    hashes = [
-        {storage.sha256_file(f) for f in folder.glob("*.safetensors")} for folder in (base, merged)
-    ]
-    return hashes[0] != hashes[1]
+    return tensors.differ(base, merged)
 
 
 def require_gguf(path: Path) -> None:

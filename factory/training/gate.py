@@ -130,7 +130,7 @@ def _files_load(evidence: Evidence) -> Check:
         value=len(evidence.unreadable),
         threshold=0,
         passed=not evidence.unreadable,
-        why="adapter, merged model and GGUF can be read"
+        why="every saved file can be read"
         if not evidence.unreadable
         else "; ".join(evidence.unreadable),
     )

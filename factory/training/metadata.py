@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from factory import base_model, provenance, storage
+from factory import base_model, pipeline, provenance, storage
 from factory.config import Config
 from factory.context import Context
 
@@ -17,12 +17,11 @@ SPECIALIST = "specialist_config.json"
 
 
 def write(context: Context) -> None:
-    """Write both beside the adapter; there is none when every weight was trained."""
-    folder = context.path("save.lora_path")
-    if folder.is_dir() and not context.config.model.full_finetuning:
-        stats = storage.read_json(context.workspace.training_stats)
-        storage.write_json(folder / NAME, build(context, stats))
-        storage.write_json(folder / SPECIALIST, specialist(context))
+    """Write both beside the adapter, or into the model that was trained as a whole."""
+    folder = pipeline.tuned(context)
+    stats = storage.read_json(context.workspace.training_stats)
+    storage.write_json(folder / NAME, build(context, stats))
+    storage.write_json(folder / SPECIALIST, specialist(context))
 
 
 def build(context: Context, stats: dict[str, Any]) -> dict[str, Any]:
@@ -60,11 +59,14 @@ def expert(config: Config) -> dict[str, Any]:
 
 
 def model(context: Context) -> dict[str, Any]:
-    """The base model and the adapter on it."""
+    """The base model and what was trained on it."""
     base, lora = base_model.resolve(context), context.config.lora
+    origin = {"base": base.name, "base_revision": base.revision}
+    if context.config.model.full_finetuning:
+        return {**origin, "method": "full"}
     return {
-        "base": base.name,
-        "base_revision": base.revision,
+        **origin,
+        "method": "lora",
         "lora_rank": lora.r,
         "lora_alpha": lora.lora_alpha,
         "lora_dropout": lora.lora_dropout,
@@ -86,7 +88,10 @@ def specialist(context: Context) -> dict[str, Any]:
             "load_in_4bit": config.model.load_in_4bit,
             **config.training.model_dump(mode="json"),
         },
-        "lora_config": config.lora.model_dump(
-            mode="json", include={"r", "lora_alpha", "target_modules", "lora_dropout"}
-        ),
+        **({} if config.model.full_finetuning else {"lora_config": _lora_config(config)}),
     }
+
+
+def _lora_config(config: Config) -> dict[str, Any]:
+    shown = {"r", "lora_alpha", "target_modules", "lora_dropout"}
+    return config.lora.model_dump(mode="json", include=shown)

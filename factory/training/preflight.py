@@ -180,8 +180,8 @@ def _seconds(
 def plan_lines(context: Context, plan: Plan, forecast: Forecast) -> list[str]:
     """What `--dry-run` shows: needs, decisions, the exact script and configuration."""
     decisions = [f"{name}: {d.value} ({d.reason})" for name, d in plan.decisions.items()]
-    outputs = ["save.lora_path", "save.merged_path"]
-    files = [context.workspace.relative(context.path(field)) for field in outputs]
+    outputs = dict.fromkeys((pipeline.tuned(context), context.path("save.merged_path")))
+    files = [context.workspace.relative(path) for path in outputs]
     files += [
         context.workspace.relative(pipeline.gguf_file(context, name))
         for name in context.config.save.gguf_quantization

@@ -170,6 +170,7 @@ def _choose(config: Config, machine: Machine, size: int) -> dict[str, Decision]:
     """The choices that depend on the machine and on the size of the model."""
     return {
         "device": _device(machine),
+        **_adapter(config),
         "dtype": _weights_dtype(config, machine, size),
         "precision": _precision(config, machine),
         "optimizer": _optimizer(config, machine),
@@ -178,6 +179,14 @@ def _choose(config: Config, machine: Machine, size: int) -> dict[str, Decision]:
         "effective_batch": _effective_batch(config),
         "checkpoints": _checkpoints(config),
     }
+
+
+def _adapter(config: Config) -> dict[str, Decision]:
+    """Nothing to say of an adapter; without one, what becomes of the section `lora`."""
+    if not config.model.full_finetuning:
+        return {}
+    reason = "every weight is trained; of lora.* only use_gradient_checkpointing counts"
+    return {"adapter": Decision(value="none", reason=reason)}
 
 
 def _device(machine: Machine) -> Decision:

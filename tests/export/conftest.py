@@ -6,13 +6,13 @@ import pytest
 
 from factory.artifacts import Metrics
 from factory.export.report import (
-    AdapterProof,
     Answers,
     ModelProof,
     OllamaTemplate,
     Parity,
     ReleaseReport,
     Tensors,
+    WeightsProof,
 )
 
 WEIGHTS = "a" * 64
@@ -77,7 +77,10 @@ def report() -> ReleaseReport:
         name="demo",
         version="1.0.0",
         test_sha256="d" * 64,
-        adapter=AdapterProof(evaluated=files, shipped=files, weights_sha256=WEIGHTS),
+        method="lora",
+        weights=WeightsProof(
+            evaluated=files, shipped=files, measured={"adapter_model.safetensors": WEIGHTS}
+        ),
         merged=model_proof(gguf=False),
         gguf={"q8_0": model_proof(gguf=True)},
         ollama=OllamaTemplate(

@@ -37,10 +37,10 @@ def spoil(path: str, value: Any) -> Callable[[ReleaseReport], None]:
 
 
 FAULTS = [
-    ("adapter.shipped", {"adapter_model.safetensors": "e" * 64}, ["export.adapter"]),
-    ("adapter.weights_sha256", None, ["export.adapter"]),
-    ("adapter.evaluated", {}, ["export.adapter"]),
-    ("adapter.shipped", {}, ["export.adapter"]),
+    ("weights.shipped", {"adapter_model.safetensors": "e" * 64}, ["export.adapter"]),
+    ("weights.measured", None, ["export.adapter"]),
+    ("weights.evaluated", {}, ["export.adapter"]),
+    ("weights.shipped", {}, ["export.adapter"]),
     ("merged.comparable", False, ["export.merged.comparable"]),
     ("merged.parity.prompts_differ", 1, ["export.merged.prompts"]),
     ("merged.parity.prompts", 0, ["export.merged.prompts"]),

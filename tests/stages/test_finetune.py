@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from factory.context import Context
-from factory.errors import ConfigError, FactoryError
+from factory.errors import FactoryError
 from factory.stages import finetune
 from factory.training import preflight, resume
 from tests.training.conftest import make_context, trained, write_script  # noqa: F401
@@ -135,9 +135,3 @@ def test_steps_are_counted_as_the_trainer_does(
     }
     settings = {"trainer": trainer, "num_processes": processes}
     assert preflight.count_steps(settings, rows) == steps
-
-
-def test_full_finetuning_is_refused_before_training(context: Context) -> None:
-    context.config.model.full_finetuning = True
-    with pytest.raises(ConfigError, match=r"model\.full_finetuning"):
-        finetune.run(context)

@@ -15,6 +15,9 @@ CONTRADICTIONS = {
     "lora.finetune_vision_layers": ["lora.finetune_vision_layers=true"],
     "lora.finetune_language_layers": ["lora.finetune_language_layers=false"],
     "lora.modules_to_save": ["model.full_finetuning=true", 'lora.modules_to_save=["lm_head"]'],
+    "lora.use_dora": ["model.full_finetuning=true", "lora.use_dora=true"],
+    "lora.use_rslora": ["model.full_finetuning=true", "lora.use_rslora=true"],
+    "lora.bias": ["model.full_finetuning=true", 'lora.bias="all"'],
     "training.embedding_learning_rate": ["training.embedding_learning_rate=1e-5"],
     "training.early_stopping_patience": [
         "training.early_stopping_patience=2",

@@ -9,7 +9,7 @@
 
     python scripts/train.py                    train (or go on from the last checkpoint), then save
     python scripts/train.py --check            prove the mask on every row; train nothing
-    python scripts/train.py --save gguf        only write the GGUF of an adapter trained earlier
+    python scripts/train.py --save gguf        only write the GGUF of what was trained earlier
 
 Everything that can be set is in train.json beside this file; paths in it are relative to the
 folder above. This file is a constant: nothing is ever substituted into it. Read it from `main`,
@@ -77,7 +77,7 @@ FORMATS = ("lora", "merged", "gguf")
 
 
 def load(config: dict, source: str):
-    """(model, tokenizer) from a base model, or from an adapter folder with its base."""
+    """(model, tokenizer) from a model folder or id, or from an adapter folder with its base."""
     import torch
     from unsloth import FastModel
 
@@ -354,6 +354,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     config = json.loads(options.config.read_text(encoding="utf-8"))
+    if options.save and "lora" in options.save and not config["lora"]:
+        print("error: every weight is trained, there is no adapter to save")
+        return BAD_DATA
     os.chdir(options.root)
     threads = config["threads"]
     if threads:  # before torch is loaded; on tiny models two threads are slower than one
@@ -366,7 +369,7 @@ def main(arguments: list[str] | None = None) -> int:
         import unsloth  # noqa: F401  (first: it patches transformers, trl and peft)
 
         if options.save:
-            model, tokenizer = load(config, config["save"]["lora"])
+            model, tokenizer = load(config, config["save"]["lora" if config["lora"] else "merged"])
         else:
             model, tokenizer = train(config, status, stopper, options.fresh, options.check)
         if not options.check and RANK == 0:
