@@ -13,6 +13,7 @@ it. Such rows are only counted when they are in the sample.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -100,13 +101,26 @@ def run(
         else:
             on_progress(event["done"], event["total"])
 
-    code = child.run(child.python(module, str(job)), log=log, environment={}, on_event=deliver)
+    code = child.run(
+        child.python(module, str(job)),
+        log=log,
+        environment=_tokenizer_threads(request.workers),
+        on_event=deliver,
+    )
     if code != 0:
         raise DataError(
             errors[0] if errors else f"counting tokens failed (exit code {code})",
             where=request.tokenizer,
             hint=f"the log is {log}",
         )
+
+
+def _tokenizer_threads(workers: int) -> dict[str, str]:
+    """Too few rows for processes of their own are still shared out among threads."""
+    return {
+        "TOKENIZERS_PARALLELISM": "true" if workers > 1 else "false",
+        "RAYON_NUM_THREADS": str(workers),
+    }
 
 
 def main(job: Path) -> int:
@@ -171,6 +185,7 @@ def start_worker(request: Request) -> None:
     """In a worker: load what every batch needs."""
     child.die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells its workers when to stop
+    os.environ |= _tokenizer_threads(1)
     _Worker.state = prepared(request), request, np.memmap(request.sizes, "<u4", "r")
 
 
@@ -262,9 +277,19 @@ def lengths(tokenizer: Any, rows: list[Any]) -> Iterator[int]:
     """Yield the number of tokens of each canonical row; UNRENDERABLE if the template refuses it."""
     texts = [_render(tokenizer, row) for row in rows]
     rendered = [text for text in texts if text is not None]
-    encoded = tokenizer(rendered, add_special_tokens=False)["input_ids"] if rendered else []
-    counts = map(len, encoded)
+    counts = map(len, _encoded(tokenizer, rendered))
     return (UNRENDERABLE if text is None else next(counts) for text in texts)
+
+
+def _encoded(tokenizer: Any, texts: list[str]) -> list[Any]:
+    """The tokens of each text; from the tokenizer's own library without offsets, twice as fast."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+    # What a tokenizer's file may ask for, and transformers turns off at every call.
+    backend.no_truncation()
+    backend.no_padding()
+    return list(backend.encode_batch_fast(texts, add_special_tokens=False))
 
 
 def _render(tokenizer: Any, row: Any) -> str | None:

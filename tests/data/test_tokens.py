@@ -42,6 +42,15 @@ def test_lengths_are_those_of_the_template(tokenizer: Any) -> None:
     assert list(tokens.lengths(tokenizer, rows)) == expected
 
 
+def test_truncation_and_padding_of_the_tokenizer_file_do_not_count() -> None:
+    tokenizer = tokens.load_tokenizer(BASE, None)
+    rows = [row("Hi", "Hello"), row("Look at $7E0010", "é" * 30)]
+    expected = list(tokens.lengths(tokenizer, rows))
+    tokenizer.backend_tokenizer.enable_truncation(4)
+    tokenizer.backend_tokenizer.enable_padding(length=64)
+    assert list(tokens.lengths(tokenizer, rows)) == expected
+
+
 def test_a_row_that_the_template_refuses(tokenizer: Any) -> None:
     refusing = tokens.load_tokenizer(BASE, "{{ raise_exception('no') }}")
     assert list(tokens.lengths(refusing, [row("Hi", "Hello")])) == [tokens.UNRENDERABLE]
