@@ -6,21 +6,20 @@ from factory import architecture, config, estimate, layers, presets
 
 # Unsloth's least VRAM in GB by model size, 4-bit QLoRA and 16-bit LoRA
 # (unsloth.ai/docs, "Unsloth requirements", read in November 2026), and a model of each size.
-# The rows 11B, 81B and 90B are left out: no dense text model of that size is published.
+# 27B is Gemma 3: its embeddings of 262,208 tokens and its vision tower stay in 16 bit. Gemma 2 27B
+# has less of both, and the estimate for it is 16 % under that row.
+# Left out: 11B, 40B, 81B and 90B, of which no model is named and no dense text model is known.
 UNSLOTH = {
     "meta-llama/Llama-3.2-3B-Instruct": (3.5, 8),
     "mistralai/Mistral-7B-Instruct-v0.3": (5, 19),
     "meta-llama/Llama-3.1-8B-Instruct": (6, 22),
     "google/gemma-2-9b-it": (6.5, 24),
     "microsoft/Phi-3-medium-4k-instruct": (8.5, 33),
-    "google/gemma-2-27b-it": (22, 64),
+    "google/gemma-3-27b-it": (22, 64),
     "Qwen/Qwen2.5-32B-Instruct": (26, 76),
     "meta-llama/Llama-3.3-70B-Instruct": (41, 164),
     "meta-llama/Llama-3.1-405B-Instruct": (237, 950),
 }
-# The table is at odds with itself here: in this row 4 bit needs a third of 16 bit, in those
-# above and below a quarter. The estimate is 16 % under it.
-OUTLIERS = {("google/gemma-2-27b-it", True)}
 
 
 def least(*, four_bits: bool) -> config.Config:
@@ -41,8 +40,7 @@ def test_unsloths_table_is_met_within_15_percent(name: str, four_bits: bool) -> 
     published = UNSLOTH[name][0 if four_bits else 1]
     deviation = needed.training / published - 1
     print(f"{name}: {needed.training:.1f} GB, published {published}, {deviation:+.0%}")
-    allowed = 0.17 if (name, four_bits) in OUTLIERS else 0.15
-    assert abs(deviation) <= allowed
+    assert abs(deviation) <= 0.15
 
 
 def test_each_knob_moves_the_estimate_the_right_way() -> None:
