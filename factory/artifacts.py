@@ -172,6 +172,15 @@ class QualityReport(Artifact):
     rule_means: dict[str, float]
 
 
+class PiiReport(Artifact):
+    """Personal data and secrets by kind; `data/findings.jsonl` says where."""
+
+    action: str = Field(description="report, mask or drop.")
+    rows: int = Field(description="Rows with anything.")
+    found: dict[str, int]
+    rows_with: dict[str, int]
+
+
 class DatasetReport(Artifact):
     """`metrics/dataset.json`. read + extra = kept + rejected + duplicates + filtered, always."""
 
@@ -196,6 +205,7 @@ class DatasetReport(Artifact):
     findings: dict[str, int] = Field(default_factory=dict)
     cuts: CutReport | None = None
     quality: QualityReport | None = None
+    pii: PiiReport | None = None
     warnings: list[str] = Field(default_factory=list)
 
 

@@ -402,6 +402,16 @@ class Dataset(Section):
     special_tokens: Literal["neutralise", "reject", "keep"] = Field(
         "neutralise", description="Special tokens of the model inside the text of a row."
     )
+    pii: Literal["off", "report", "mask", "drop"] = Field(
+        "off",
+        description="Personal data and secrets in texts: list them, put their kind in their place, "
+        "or leave their rows out (needs the extra pii).",
+    )
+    pii_region: str | None = Field(
+        None,
+        description="Country whose national phone numbers are meant, such as US; null: only "
+        "numbers with + and a country code are found.",
+    )
     num_proc: int | None = Field(None, ge=1, description="null: as many as the cores.")
     split_ratios: tuple[float, float, float] = Field(
         (0.8, 0.1, 0.1), description="Train, validation, test, where rows do not say it themselves."

@@ -60,9 +60,10 @@ def _splits(context: Context, *names: str) -> Files:
 
 def _formatted(context: Context) -> Files:
     workspace = context.workspace
-    return _splits(context, "path", "validation_path", "test_path") | _named(
-        context, workspace.dataset_report, workspace.dataset_page, workspace.rejects
-    )
+    written = [workspace.dataset_report, workspace.dataset_page, workspace.rejects]
+    if context.config.dataset.pii != "off":
+        written.append(workspace.findings)
+    return _splits(context, "path", "validation_path", "test_path") | _named(context, *written)
 
 
 def _base_and_test(context: Context) -> Files:

@@ -31,6 +31,7 @@ class Workspace:
         self.lock_path = self.state / "lock"
         self.hub = self.state / "hub"
         self.rejects = self.root / "data" / "rejects.jsonl"
+        self.findings = self.root / "data" / "findings.jsonl"
         self.metrics = self.root / "metrics"
         self.dataset_report = self.metrics / "dataset.json"
         self.dataset_page = self.metrics / "dataset.html"

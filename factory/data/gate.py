@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from factory.artifacts import Check, DatasetReport
+from factory.artifacts import Check, DatasetReport, PiiReport
 from factory.config import Config
 
 
@@ -17,6 +17,7 @@ def judge_dataset(report: DatasetReport, config: Config) -> list[Check]:
         _leakage(report),
         _contamination(report),
         _rejected_share(report, config.dataset.max_rejected_share),
+        *([_pii(report.pii)] if report.pii else []),
     ]
 
 
@@ -109,6 +110,19 @@ def _contamination(report: DatasetReport) -> Check:
         threshold=0,
         passed=report.contaminated == 0,
         why=f"{report.contaminated} kept rows repeat a row of dataset.decontaminate",
+    )
+
+
+def _pii(report: PiiReport) -> Check:
+    """Asked to report, the gate warns; masked or left out, nothing is left to warn of."""
+    left = report.rows if report.action == "report" else 0
+    return Check(
+        id="format.pii",
+        value=left,
+        threshold=0,
+        passed=left == 0,
+        why=f"{left} rows still hold personal data or secrets, of {report.rows} that had any",
+        severity="warning",
     )
 
 

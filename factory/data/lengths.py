@@ -69,7 +69,7 @@ def measure(context: Context, spool: Spool, rows: Rows) -> None:
         raise DataError(
             f"{np.count_nonzero(too_long)} rows are longer than {limit} tokens; this one has "
             f"{found[first]}",
-            where=_place(rows, int(counted[first])),
+            where="{}:{}".format(*rows.place(int(counted[first]))),
             hint='raise model.max_seq_length, or set dataset.excess_length to "drop", "truncate" '
             'or "split"',
         )
@@ -97,12 +97,6 @@ def _request(context: Context, spool: Spool) -> tokens.Request:
         workers=settings.workers(),
         excess=settings.excess_length,
     )
-
-
-def _place(rows: Rows, row: int) -> str:
-    """File and line of one row."""
-    source = rows.profiles[int(rows.index.column("profile")[row])].source
-    return f"{rows.files[source].name}:{rows.index.column('line')[row]}"
 
 
 def _sample(wanted: np.ndarray, most: int, seed: int) -> np.ndarray:

@@ -14,7 +14,7 @@ import orjson
 from xxhash import xxh3_64_digest, xxh3_128_digest
 
 from factory.data import toolcalls
-from factory.data.canonical import ROLE, options, profile_of, shape_of, user_text
+from factory.data.canonical import CONTENT, ROLE, options, profile_of, shape_of, user_text
 from factory.data.index import RECORD
 from factory.data.lines import Segment
 from factory.data.normalise import fold
@@ -66,10 +66,11 @@ def _record(
     profile = profile_of(shape, messages, tools, before.profile.split, findings)
     given = options(row)
     content = orjson.dumps(messages) + (orjson.dumps(tools) if tools else b"")
-    (user,) = np.frombuffer(xxh3_64_digest(fold(user_text(shape, messages))), "<u8").tolist()
+    user = user_text(shape, list(map(CONTENT, messages)))
+    (user_key,) = np.frombuffer(xxh3_64_digest(fold(user)), "<u8").tolist()
     return (
         *np.frombuffer(xxh3_128_digest(content), "<u8").tolist(),
-        user,
+        user_key,
         given.group_key,
         given.id_key if renamed else int(columns["id"][original]),
         spool.profile_number(SourceProfile(before.source, profile)),

@@ -11,6 +11,7 @@ from factory.artifacts import (
     CutReport,
     DatasetReport,
     MixReport,
+    PiiReport,
     QualityReport,
     SourceReport,
     SplitReport,
@@ -32,6 +33,7 @@ def build(
     schema: tuple[int, int],
     cuts: CutReport | None,
     quality: QualityReport | None,
+    pii: PiiReport | None,
 ) -> DatasetReport:
     """Return the report. `schema` is (rows checked, rows in violation)."""
     kept = rows.fate >= 0
@@ -66,6 +68,7 @@ def build(
         findings=_sum((Counter(p.profile.findings) for p in rows.profiles), counts.sum(axis=0)),
         cuts=cuts,
         quality=quality,
+        pii=pii,
     )
 
 

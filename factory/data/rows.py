@@ -70,6 +70,7 @@ class Rows:
     tokens: Values = field(default_factory=_none)
     added: Values = field(default_factory=_none)
     remarks: dict[int, str] = field(default_factory=dict)
+    _places: tuple[np.ndarray, np.ndarray] | None = None
 
     def __post_init__(self) -> None:
         self.fate = np.full(self.index.rows, KEPT, dtype=np.int8)
@@ -87,6 +88,13 @@ class Rows:
         return np.array([p.profile.rich for p in self.profiles], dtype=bool)[
             self.index.column("profile")
         ]
+
+    def place(self, row: int) -> tuple[str, int]:
+        """File and line of one row; the first call reads the columns that say so."""
+        if self._places is None or len(self._places[0]) <= row:
+            self._places = self.index.column("profile"), self.index.column("line")
+        profile, line = self._places
+        return self.files[self.profiles[int(profile[row])].source].name, int(line[row])
 
     def drop(self, rows: np.ndarray, fate: int) -> None:
         """Leave `rows` out for the reason `fate`."""

@@ -61,18 +61,12 @@ def _runs(fate: np.ndarray, ends: np.ndarray) -> Iterator[Run]:
 
 def write_drops(output: BinaryIO, rows: Rows, benchmarks: Sequence[str]) -> None:
     """Write why each row was left out that was fit to be used: file, line, reason, detail."""
-
-    profile, line = (rows.index.column(name) for name in ("profile", "line"))
-
-    def place(row: int) -> tuple[str, int]:
-        return rows.files[rows.profiles[profile[row]].source].name, int(line[row])
-
     for row in np.flatnonzero((rows.fate < KEPT) & (rows.fate != REPLACED)).tolist():
-        name, number = place(row)
+        name, number = rows.place(row)
         reason = DROPS[int(rows.fate[row])]
         original = rows.twins.of(row) if reason == "duplicate" else rows.near.of(row)
         if reason in ("duplicate", "near_duplicate") and original is not None:
-            detail = "{} {}:{}".format(_LIKE[reason], *place(original))
+            detail = "{} {}:{}".format(_LIKE[reason], *rows.place(original))
         elif reason == "contaminated":
             detail = f"repeats {benchmarks[rows.contamination.of(row) or 0]}"
         elif reason == "not_drawn":

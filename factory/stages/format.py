@@ -7,7 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from factory import artifacts, base_model, ledger, storage
-from factory.artifacts import Check, CutReport, DatasetReport, Decision, MixReport, QualityReport
+from factory.artifacts import (
+    Check,
+    CutReport,
+    DatasetReport,
+    Decision,
+    MixReport,
+    PiiReport,
+    QualityReport,
+)
 from factory.context import Context
 from factory.data import (
     dedup,
@@ -17,6 +25,7 @@ from factory.data import (
     mix,
     page,
     placement,
+    privacy,
     report,
     schema,
     sources,
@@ -62,6 +71,7 @@ def run(context: Context) -> dict[str, Decision]:
                 bar,
             )
         rows = Rows(spool.index, spool.profiles(), files)
+        private = _find_private(context, spool, rows)
         quality = _drop_low_quality(context, spool, rows)
         cuts = lengths.cut(context, spool, rows)
         _drop_duplicates(spool, rows)
@@ -84,6 +94,7 @@ def run(context: Context) -> dict[str, Decision]:
             schema=schema.violations(paths),
             cuts=cuts,
             quality=quality,
+            pii=private,
         )
         examples = [page.Example(*found) for found in tokens.examples(spool.folder)]
     records = map(ledger.record, paths, hashes)
@@ -108,6 +119,15 @@ def _special_tokens(context: Context) -> SpecialTokens:
     if action == "keep":
         return NO_TOKENS
     return SpecialTokens(special_tokens(base_model.resolve(context).folder), action)
+
+
+def _find_private(context: Context, spool: Spool, rows: Rows) -> PiiReport | None:
+    """First of all: what comes after sees masked texts only. A list of before is taken away."""
+    if context.config.dataset.pii == "off":
+        context.workspace.findings.unlink(missing_ok=True)
+        return None
+    with storage.atomic_write(context.workspace.findings) as findings:
+        return privacy.apply(spool, rows, context.config.dataset, findings)
 
 
 def _drop_low_quality(context: Context, spool: Spool, rows: Rows) -> QualityReport | None:
@@ -188,6 +208,14 @@ def _show(context: Context, summary: DatasetReport, paths: list[Path]) -> None:
         ],
     )
     context.console.line(f"  more: {context.workspace.relative(context.workspace.dataset_page)}")
+    if summary.pii is not None and summary.pii.rows:
+        place = context.workspace.relative(context.workspace.findings)
+        kinds = ", ".join(f"{count} {kind}" for kind, count in summary.pii.found.items())
+        done = {"report": "found", "mask": "masked", "drop": "found and left out"}
+        context.console.warn(
+            f"personal data or secrets {done[summary.pii.action]} in {summary.pii.rows} rows "
+            f"({kinds}): {place} says where"
+        )
     if summary.cuts is not None and summary.cuts.rows:
         context.console.warn(_cut_line(summary.cuts))
     for reason, count in summary.filter_reasons.items():

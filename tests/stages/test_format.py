@@ -408,6 +408,48 @@ def test_scores_are_reported_without_a_bar(tmp_path: Path) -> None:
     assert report(context)["quality"]["worst"] == {"refusal": 1}
 
 
+PRIVATE = [f"question {n}" for n in range(20)] + ["mail me@home.org", "Mail  you@home.org"]
+
+
+@pytest.mark.parametrize(
+    ("action", "kept", "duplicates"), [("report", 22, 0), ("mask", 21, 1), ("drop", 20, 0)]
+)
+def test_personal_data_is_listed_by_kind_and_never_shown(
+    tmp_path: Path, action: str, kept: int, duplicates: int
+) -> None:
+    files = {"a.jsonl": "".join(map(pair, PRIVATE))}
+    context = workspace(tmp_path, files, pii=action)
+    run(context)
+    found = report(context)
+    assert accounted(found) and found["extra"] == 0
+    assert (found["kept"], found["duplicates"]) == (kept, duplicates)
+    assert found["pii"] == {
+        "action": action,
+        "rows": 2,
+        "found": {"email": 2},
+        "rows_with": {"email": 2},
+    }
+    listed = context.workspace.findings.read_text()
+    assert [json.loads(line) for line in listed.splitlines()] == [
+        {"file": "data/raw/a.jsonl", "line": line, "action": action, "kinds": {"email": 1}}
+        for line in (21, 22)
+    ]
+    left = {check.id for check in stage.judge(context) if not check.passed}
+    assert ("format.pii" in left) == (action == "report")
+    texts = [listed, context.workspace.rejects.read_text(), json.dumps(found)]
+    texts += [] if action == "report" else [json.dumps(written(context))]
+    assert not any("home.org" in text for text in texts)
+    if action == "mask":
+        assert "mail [EMAIL]" in json.dumps(written(context))
+
+
+def test_a_list_of_findings_is_gone_when_nobody_asks(tmp_path: Path) -> None:
+    context = workspace(tmp_path, {"a.jsonl": "".join(map(pair, PRIVATE))})
+    context.workspace.findings.write_text("old")
+    run(context)
+    assert not context.workspace.findings.exists() and report(context)["pii"] is None
+
+
 def test_a_mix_draws_shares_and_reports_them(tmp_path: Path) -> None:
     files = {
         "chat.jsonl": "".join(pair(f"chat {n}") for n in range(200)),
