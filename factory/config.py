@@ -345,6 +345,13 @@ AnySource = Annotated[
 ]
 
 
+class SemanticDedup(Section):
+    """Rows that mean almost the same as an earlier one are left out."""
+
+    model: str = Field(min_length=1, description="Folder of a model2vec sentence-embedding model.")
+    threshold: float = Field(0.95, gt=0, le=1, description="Cosine of the embeddings.")
+
+
 class Dataset(Section):
     """Raw examples in, splits out."""
 
@@ -384,6 +391,9 @@ class Dataset(Section):
     )
     near_duplicate_threshold: float = Field(
         0.7, gt=0, le=1, description="Jaccard similarity of word 3-grams."
+    )
+    semantic_dedup: SemanticDedup | None = Field(
+        None, description="Leave out rows that mean almost the same (needs the extra semantic)."
     )
     decontaminate: list[str] = Field(
         default_factory=list, description="Benchmark files that no row may repeat."

@@ -47,11 +47,14 @@ def _raw(context: Context) -> Files:
 
     tokenizer = base_model.resolve(context).tokenizer_files()
     raw = {source.name: source.path for source in sources.configured(context)}
-    benchmarks = [
+    others = [
         context.resolve(path, field="dataset.decontaminate")
         for path in context.config.dataset.decontaminate
     ]
-    return raw | _named(context, *benchmarks) | tokenizer
+    semantic = context.config.dataset.semantic_dedup
+    if semantic is not None:
+        others.append(context.resolve(semantic.model, field="dataset.semantic_dedup.model"))
+    return raw | _named(context, *others) | tokenizer
 
 
 def _splits(context: Context, *names: str) -> Files:

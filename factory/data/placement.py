@@ -28,9 +28,10 @@ def place(rows: Rows, ratios: Sequence[float], seed: int) -> Placement:
     kept = np.flatnonzero(rows.fate == KEPT)
     asked = rows.asked()[kept]
     roots = clusters(len(kept), (rows.index.column(name)[kept] for name in ("user", "group")))
-    near = _among(kept, rows.near)
-    for pair in zip(*near, strict=True):
-        join(roots, *pair)
+    near, semantic = _among(kept, rows.near), _among(kept, rows.semantic)
+    for first, second in (near, semantic):
+        for pair in zip(first, second, strict=True):
+            join(roots, *pair)
     roots = settled(roots)
     names = rows.index.column("content")[kept]
     strata = _strata(rows.profiles)[rows.index.column("profile")[kept]]
@@ -52,12 +53,13 @@ def place(rows: Rows, ratios: Sequence[float], seed: int) -> Placement:
         kind: len(leaks(rows.index.column(column)[kept], splits))
         for kind, column in (("content", "content"), ("user_text", "user"), ("group", "group"))
     }
-    leakage["near_duplicate"] = int(np.count_nonzero(splits[near[0]] != splits[near[1]]))
+    for kind, (first, second) in (("near_duplicate", near), ("semantic_duplicate", semantic)):
+        leakage[kind] = int(np.count_nonzero(splits[first] != splits[second]))
     return Placement(leakage, decision)
 
 
 def _among(kept: np.ndarray, near: Values) -> tuple[list[int], list[int]]:
-    """Pairs of near duplicates that are both kept, by their positions in `kept`."""
+    """Pairs of duplicates that are both kept, by their positions in `kept`."""
     both = np.isin(near.rows, kept) & np.isin(near.values, kept)
     first, second = (np.searchsorted(kept, side[both]).tolist() for side in near)
     return first, second

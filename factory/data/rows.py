@@ -16,11 +16,12 @@ from factory.data.spool import SourceProfile
 # The fate of a row: its split number, or why it is left out.
 KEPT, DUPLICATE, TOO_LONG, UNRENDERABLE = 0, -1, -2, -3
 NEAR_DUPLICATE, CONTAMINATED, NOT_DRAWN = -4, -5, -6
-LOW_SCORE, PRIVATE = -8, -9
+LOW_SCORE, PRIVATE, SAME_MEANING = -8, -9, -10
 REPLACED = -7  # others stand for it, and are counted instead
 DROPS = {
     DUPLICATE: "duplicate",
     NEAR_DUPLICATE: "near_duplicate",
+    SAME_MEANING: "semantic_duplicate",
     CONTAMINATED: "contaminated",
     TOO_LONG: "too_long",
     UNRENDERABLE: "template_refuses",
@@ -54,6 +55,7 @@ class Rows:
     files:       the sources, by the number that profiles give
     twins:       for each duplicate, the earlier row that it repeats
     near:        for each near duplicate, the earlier row that it resembles most
+    semantic:    for each semantic duplicate, the earlier row that means most the same
     contamination: for each row that repeats a benchmark, the number of its file
     tokens:      the lengths that were counted
     remarks:     for some of the rows that are left out, what was found
@@ -66,6 +68,7 @@ class Rows:
     fate: np.ndarray = field(init=False)
     twins: Values = field(default_factory=_none)
     near: Values = field(default_factory=_none)
+    semantic: Values = field(default_factory=_none)
     contamination: Values = field(default_factory=_none)
     tokens: Values = field(default_factory=_none)
     added: Values = field(default_factory=_none)

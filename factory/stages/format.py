@@ -28,6 +28,7 @@ from factory.data import (
     privacy,
     report,
     schema,
+    semantic,
     sources,
     tokens,
     work,
@@ -42,6 +43,7 @@ from factory.data.rows import (
     KEPT,
     NEAR_DUPLICATE,
     NOT_DRAWN,
+    SAME_MEANING,
     Rows,
 )
 from factory.data.spool import Spool
@@ -76,6 +78,7 @@ def run(context: Context) -> dict[str, Decision]:
         cuts = lengths.cut(context, spool, rows)
         _drop_duplicates(spool, rows)
         _drop_near_duplicates(context, spool, rows)
+        _drop_semantic_duplicates(context, spool, rows)
         _drop_contaminated(context, spool, rows)
         lengths.measure(context, spool, rows)
         mixed = _draw_mix(context, rows)
@@ -156,6 +159,25 @@ def _drop_near_duplicates(context: Context, spool: Spool, rows: Rows) -> None:
     if settings.near_duplicates == "drop":
         asked = rows.asked()
         rows.drop(rows.near.rows[asked[rows.near.rows] == asked[rows.near.values]], NEAR_DUPLICATE)
+
+
+def _drop_semantic_duplicates(context: Context, spool: Spool, rows: Rows) -> None:
+    """Leave out rows that mean the same as one of the same predefined split."""
+    settings = context.config.dataset.semantic_dedup
+    if settings is None:
+        return
+    model = semantic.load(context.resolve(settings.model, field=semantic.FIELD))
+    kept = np.flatnonzero(rows.fate == KEPT)
+    numbered = zip(kept.tolist(), spool.pick(kept), strict=True)
+    rows.semantic, cosines = semantic.duplicates(
+        numbered, len(kept), model, settings.threshold, spool.folder
+    )
+    asked = rows.asked()
+    same = asked[rows.semantic.rows] == asked[rows.semantic.values]
+    for row, twin, cosine in zip(*rows.semantic, cosines, strict=True):
+        place = "{}:{}".format(*rows.place(int(twin)))
+        rows.remarks[int(row)] = f"means the same as {place} (cosine {cosine:.3f})"
+    rows.drop(rows.semantic.rows[same], SAME_MEANING)
 
 
 def _drop_contaminated(context: Context, spool: Spool, rows: Rows) -> None:

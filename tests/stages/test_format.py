@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from factory import config, storage
+from factory import config, pipeline, storage
 from factory.artifacts import Decision
 from factory.console import Console
 from factory.context import Context
@@ -19,6 +19,7 @@ from factory.errors import ConfigError, DataError
 from factory.stages import format as stage
 from factory.workspace import Workspace
 from tests.conftest import ROOT
+from tests.data.test_semantic import save_model
 
 SPLITS = ("train", "val", "test")
 
@@ -448,6 +449,35 @@ def test_a_list_of_findings_is_gone_when_nobody_asks(tmp_path: Path) -> None:
     context.workspace.findings.write_text("old")
     run(context)
     assert not context.workspace.findings.exists() and report(context)["pii"] is None
+
+
+def test_rows_of_the_same_meaning_name_their_twin(tmp_path: Path) -> None:
+    questions = ["show memory", "stop cpu now", "Display RAM", "print registers"]
+    settings = {"model": "models/embedding", "threshold": 0.95}
+    text = "".join(pair(question, "42") for question in questions)
+    context = workspace(tmp_path, {"a.jsonl": text}, semantic_dedup=settings)
+    save_model(tmp_path / "models" / "embedding")
+    run(context)
+    (reject,) = rejects(context)
+    assert (reject["line"], reject["reason"]) == (3, "semantic_duplicate")
+    assert reject["detail"].startswith("means the same as data/raw/a.jsonl:1 (cosine 0.9")
+    assert accounted(report(context))
+    read = pipeline.STAGES[0].reads(context)
+    assert "models/embedding/model.safetensors" in read
+
+
+def test_predefined_rows_of_the_same_meaning_close_the_gate(tmp_path: Path) -> None:
+    files = {
+        "train.jsonl": pair("show memory", "42"),
+        "test.jsonl": pair("display ram", "42"),
+        "val.jsonl": pair("stop cpu", "42"),
+    }
+    settings = {"model": "models/embedding"}
+    context = workspace(tmp_path, files, semantic_dedup=settings)
+    save_model(tmp_path / "models" / "embedding")
+    run(context)
+    assert report(context)["leakage"]["semantic_duplicate"] == 1
+    assert "format.leakage" in closed(context)
 
 
 def test_a_mix_draws_shares_and_reports_them(tmp_path: Path) -> None:
