@@ -138,9 +138,10 @@ class MixReport(Artifact):
     """One source of the mix: the share asked for, null without a weight, and the rows it gave."""
 
     asked: float | None
-    got: float
-    rows: int
+    got: float = Field(description="Of the rows drawn; of the train rows once some are repeated.")
+    rows: int = Field(description="Different rows drawn.")
     available: int
+    repeats: int = Field(0, description="Train rows that are written again (upsample).")
 
 
 class CutReport(Artifact):
@@ -191,6 +192,7 @@ class DatasetReport(Artifact):
     rejected: int
     duplicates: int
     filtered: int = 0
+    repeated: int = Field(0, description="Train rows that are written again (upsample).")
     reject_reasons: dict[str, int]
     filter_reasons: dict[str, int] = Field(default_factory=dict)
     splits: dict[str, SplitReport]

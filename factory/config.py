@@ -256,12 +256,19 @@ class Training(Section):
     )
 
 
+_Path = Annotated[str, Field(min_length=1)]
+
+
 class Source(Section):
     """Raw examples of one place, and how they are to be read."""
 
-    path: Annotated[str, Field(min_length=1)] | None = Field(
+    path: _Path | list[_Path] | None = Field(
         None,
-        description="A file, a folder or a pattern; or a dataset_info.json, or an Axolotl YAML.",
+        description="A file, a folder or a pattern, or several; or a dataset_info.json, or an "
+        "Axolotl YAML.",
+    )
+    name: str | None = Field(
+        None, min_length=1, description="Of a [datasets.*] table of the presets."
     )
     entries: list[str] = Field(
         default_factory=list,
@@ -292,8 +299,10 @@ class Source(Section):
 
     @model_validator(mode="after")
     def _says_where(self) -> Source:
-        if (self.path is None) == (self.hub is None):
-            raise ValueError("it needs one of path and hub")
+        if self.name and not self.path and not self.hub:
+            raise ValueError("a name alone is looked up where a configuration is loaded")
+        if bool(self.path) == bool(self.hub):
+            raise ValueError("it needs one of path, hub and name")
         return self
 
     @model_validator(mode="after")
@@ -301,22 +310,36 @@ class Source(Section):
         of_hub = [n for n in ("revision", "subset", "split", "data_files") if getattr(self, n)]
         if of_hub and self.hub is None:
             raise ValueError(f"{of_hub[0]} goes with hub, not with path")
-        if self.entries and not (self.path or "").endswith(".json"):
+        if self.entries and not (isinstance(self.path, str) and self.path.endswith(".json")):
             raise ValueError("entries goes with the path of a dataset_info.json")
         mapping.of(self.columns, self.roles, self.format)
         return self
 
     @property
+    def paths(self) -> list[str]:
+        """Its paths; none if it is on the hub."""
+        return [self.path] if isinstance(self.path, str) else self.path or []
+
+    @property
     def label(self) -> str:
         """What reports call it."""
-        return self.path or f"hf:{self.hub}"
+        return self.name or ", ".join(self.paths) or f"hf:{self.hub}"
 
 
 class Mixed(Source):
     """One source of a mix: its share by weight, or a number of rows."""
 
     weight: float | None = Field(None, gt=0, description="Its share, in any unit.")
-    max_samples: int | None = Field(None, ge=1, description="Rows to take at most.")
+    max_samples: int | None = Field(None, ge=1, description="Different rows to take at most.")
+    upsample: bool = Field(
+        False, description="Repeat its train rows where they are too few for its share."
+    )
+
+    @model_validator(mode="after")
+    def _repeats_for_a_share(self) -> Mixed:
+        if self.upsample and self.weight is None:
+            raise ValueError("upsample needs a weight: rows are repeated to meet a share")
+        return self
 
 
 def source_of(source: str | Source) -> Source:
@@ -361,9 +384,13 @@ class Dataset(Section):
     )
     mix: list[Mixed] = Field(
         default_factory=list,
-        description="Sources by weight, instead of dataset.sources; no row is drawn twice.",
+        description="Sources by weight, instead of dataset.sources; no row is drawn twice "
+        "unless a source says upsample.",
     )
     format: str = Field("auto", description="The row format of all sources, or auto.")
+    system_prompt: str = Field(
+        "", description="The system turn of rows that have none; empty: they get none."
+    )
     prompt_template: str = Field(
         "",
         description="Text around Alpaca rows, with {instruction}, {input_section}, {context} and, "

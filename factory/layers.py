@@ -96,7 +96,8 @@ def named(name: str, root: Path) -> Resolved:
 
 def of_preset(name: str, catalog: Catalog) -> Resolved:
     """What a preset alone amounts to, above the defaults."""
-    return _resolve(Layer("no file", f"preset {name}", {}), [], catalog, preset=name, fit=None)
+    none = Layer("no file", f"preset {name}", {})
+    return _resolve(none, [], catalog=catalog, preset=name, fit=None)
 
 
 def flat(resolved: Resolved) -> Values:
@@ -122,7 +123,7 @@ def resolve(
     overrides = list(overrides or [])
     needs_tables = preset or workspace.values.get("preset") or _machine(workspace, overrides)
     catalog = presets.load(root) if needs_tables else Catalog()
-    return _resolve(workspace, overrides, catalog, preset=preset, fit=fit)
+    return _resolve(workspace, overrides, catalog, root=root, preset=preset, fit=fit)
 
 
 def _resolve(
@@ -130,6 +131,7 @@ def _resolve(
     overrides: list[str],
     catalog: Catalog,
     *,
+    root: Path | None = None,
     preset: str | None,
     fit: bool | None,
 ) -> Resolved:
@@ -145,6 +147,7 @@ def _resolve(
     layers = [*below, workspace, Layer(COMMAND_LINE, "the command line", asked)]
     merged = _merge(layer.values for layer in layers)
     layers += _overrides(merged, overrides)
+    _look_up_names(merged, catalog, root)
     resolved = Resolved(_validate(merged, layers), layers)
     if choice or machine:
         resolved = _hold_to_limits(resolved.config, merged, layers, catalog, choice)
@@ -193,6 +196,24 @@ def _hardware_layer(
 
 def _mention(catalog: Catalog, preset: str) -> str:
     return f"{catalog.entry('presets', preset).where} [presets.{preset}]"
+
+
+def _look_up_names(merged: Values, catalog: Catalog, root: Path | None) -> None:
+    """Put what a `[datasets.*]` table says in the place of its name, in sources and mix.
+
+    What stands beside the name has the last word. A name beside a path is only a name.
+    """
+    dataset = merged.get("dataset")
+    if not isinstance(dataset, dict):
+        return
+    for key in ("sources", "mix"):
+        entries: Any = dataset.get(key)
+        for number, entry in enumerate(entries if isinstance(entries, list) else ()):
+            name = entry.get("name") if isinstance(entry, dict) else None
+            if isinstance(name, str) and not (entry.get("path") or entry.get("hub")):
+                tables = catalog if catalog.names("datasets") else presets.load(root)
+                tables.entry("datasets", name, where=f"dataset.{key}[{number}].name")
+                entries[number] = {**tables.dataset(name).source(), **entry}
 
 
 def _preset_layers(catalog: Catalog, chosen: str) -> list[Layer]:

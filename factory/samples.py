@@ -27,8 +27,8 @@ def write(root: Path, config: Config) -> list[Path]:
     """Write sample rows where `dataset.mix` or `dataset.sources` points; return the files."""
     shape = SHAPES.get(config.expert.group, chat)
     rows = list(generate(shape))
-    mix = {entry.path: entry.weight or 1.0 for entry in config.dataset.mix if entry.path}
-    sources = [entry.path for entry in config.dataset.entries() if entry.path]
+    mix = {path: entry.weight or 1.0 for entry in config.dataset.mix for path in entry.paths}
+    sources = [path for entry in config.dataset.entries() for path in entry.paths]
     parts = _shares(mix, rows) if mix else _parts(sources, rows)
     written = []
     for name, part in parts:

@@ -157,7 +157,11 @@ def _source_from_below(source: str | Source) -> Any:
     if isinstance(source, str):
         return source if source.startswith(HUB_PREFIX) else _from_below(source)
     values = source.model_dump(mode="json", exclude_unset=True)
-    return {**values, "path": _from_below(source.path)} if source.path else values
+    if isinstance(source.path, str):
+        values["path"] = _from_below(source.path)
+    elif source.path:
+        values["path"] = [_from_below(path) for path in source.path]
+    return values
 
 
 def _from_below(path: str) -> str:

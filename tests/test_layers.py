@@ -8,6 +8,7 @@ import pytest
 
 from factory import layers
 from factory.errors import ConfigError
+from factory.workspace import CONFIG_NAME
 
 PRESETS = """
 [hardware.small]
@@ -213,3 +214,36 @@ def test_a_preset_and_two_files_can_be_told_apart(root: Path) -> None:
     assert layers.flat(layers.named("training-config.json", root)) == layers.flat(
         layers.named("mine", root)
     )
+
+
+def test_a_data_set_of_the_tables_is_looked_up_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "presets.toml").write_text(
+        """
+[datasets.talks]
+path = "data/talks"
+train_split = "train.jsonl"
+test_split = "test.jsonl"
+quality_threshold = 0.6
+columns = { messages = "log" }
+
+[datasets.hub]
+hub = "someone/talks"
+revision = "v1"
+"""
+    )
+    mix = [{"name": "talks", "weight": 2}, {"name": "hub", "weight": 1, "revision": "v2"}]
+    (tmp_path / CONFIG_NAME).write_text(json.dumps({"dataset": {"mix": mix}}))
+    first, second = layers.load(tmp_path / CONFIG_NAME).config.dataset.mix
+    assert first.path == ["data/talks/train.jsonl", "data/talks/test.jsonl"]
+    assert (first.label, first.weight, first.min_quality) == ("talks", 2, 0.6)
+    assert first.columns == {"messages": "log"}
+    assert (second.hub, second.revision) == ("someone/talks", "v2")
+    with pytest.raises(ConfigError) as caught:
+        layers.load(tmp_path / CONFIG_NAME, ['dataset.sources=[{"name": "tlaks"}]'])
+    assert "dataset.sources[0].name: no dataset 'tlaks'; did you mean 'talks'?" in str(caught.value)
+
+
+def test_the_words_of_an_expert_open_its_rows(tmp_path: Path) -> None:
+    (tmp_path / CONFIG_NAME).write_text('{"preset": "veran-tools-7b"}')
+    found = layers.load(tmp_path / CONFIG_NAME).config
+    assert found.dataset.system_prompt.startswith("You are VERAN-tools")

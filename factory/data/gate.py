@@ -29,15 +29,19 @@ def _counts(report: DatasetReport) -> Check:
     return Check(
         id="format.counts",
         value=[report.read, accounted, report.kept, written],
-        threshold=(
-            "read + extra = kept + rejected + duplicates + filtered, kept = rows of all splits"
-        ),
-        passed=report.read + report.extra == accounted and report.kept == written,
+        threshold="read + extra = kept + rejected + duplicates + filtered, "
+        "kept + repeated = rows of all splits",
+        passed=report.read + report.extra == accounted and report.kept + report.repeated == written,
         why=(
             f"{report.read} read{extra} = {report.kept} kept + {report.rejected} rejected + "
-            f"{report.duplicates} duplicates + {report.filtered} filtered; {written} written"
+            f"{report.duplicates} duplicates + {report.filtered} filtered; "
+            f"{written} written{_again(report)}"
         ),
     )
+
+
+def _again(report: DatasetReport) -> str:
+    return f", {report.repeated} of them again (upsample)" if report.repeated else ""
 
 
 def _schema(report: DatasetReport) -> Check:

@@ -73,12 +73,13 @@ def _tasks(sources: Sequence[Source], settings: Dataset, special: SpecialTokens)
 
 
 def _selection(settings: Dataset, entry: int) -> Selection:
-    """Which rows of one source are wanted: as its own table says, or else the data set."""
+    """Which rows of one source are wanted, as it says or else the data set; and texts for them."""
     own = settings.entries()[entry]
     return Selection(
         settings.prompt_template,
         settings.min_quality_of(own),
         frozenset(own.domains or settings.domains),
+        settings.system_prompt,
     )
 
 

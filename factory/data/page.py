@@ -57,8 +57,8 @@ def render(report: DatasetReport, tokens: np.ndarray, examples: Sequence[Example
         ),
         *_section(
             "Mix",
-            ("source", "asked", "got", "rows", "available"),
-            [(name, m.asked, m.got, m.rows, m.available) for name, m in report.mix.items()],
+            ("source", "asked", "got", "rows", "available", "repeats"),
+            [(n, m.asked, m.got, m.rows, m.available, m.repeats) for n, m in report.mix.items()],
         ),
         *_section("Left out", ("reason", "rows"), left_out.items()),
         *_section("Leaks", ("kind", "rows"), report.leakage.items()),

@@ -19,6 +19,7 @@ from factory.artifacts import (
 )
 from factory.data.canonical import SPLITS
 from factory.data.ingest import Source
+from factory.data.placement import TRAIN
 from factory.data.rows import DROPS, DUPLICATE, REPLACED, Rows
 from factory.data.spool import SourceProfile
 
@@ -58,6 +59,7 @@ def build(
             for number, name in enumerate(SPLITS)
         },
         sources={source.file.name: _source(n, source, rows) for n, source in enumerate(sources)},
+        repeated=int(rows.repeats.values.sum()),
         mix=mix,
         tools=_tools(rows.profiles, counts),
         roles=_sum((Counter(p.profile.roles) for p in rows.profiles), counts.sum(axis=0)),
@@ -73,11 +75,13 @@ def build(
 
 
 def _by_profile(rows: Rows) -> np.ndarray:
-    """Kept rows of each profile, by split: shape (splits, profiles)."""
+    """Written rows of each profile, by split: shape (splits, profiles)."""
     size = len(rows.profiles)
     profile = rows.index.column("profile")
     by_split = (profile[rows.fate == split] for split in range(len(SPLITS)))
-    return np.stack([np.bincount(found, minlength=size) for found in by_split])
+    counts = np.stack([np.bincount(found, minlength=size) for found in by_split])
+    np.add.at(counts[TRAIN], profile[rows.repeats.rows], rows.repeats.values)
+    return counts
 
 
 def _sum(counters: object, weights: np.ndarray) -> dict[str, int]:

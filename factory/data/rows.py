@@ -58,6 +58,7 @@ class Rows:
     semantic:    for each semantic duplicate, the earlier row that means most the same
     contamination: for each row that repeats a benchmark, the number of its file
     tokens:      the lengths that were counted
+    repeats:     how many times more a train row is written
     remarks:     for some of the rows that are left out, what was found
     added:       for each row that replaces another, which; those are the last rows
     """
@@ -71,6 +72,7 @@ class Rows:
     semantic: Values = field(default_factory=_none)
     contamination: Values = field(default_factory=_none)
     tokens: Values = field(default_factory=_none)
+    repeats: Values = field(default_factory=_none)
     added: Values = field(default_factory=_none)
     remarks: dict[int, str] = field(default_factory=dict)
     _places: tuple[np.ndarray, np.ndarray] | None = None

@@ -12,27 +12,38 @@ QUALITY, DOMAIN = "quality_score", "domain"
 
 
 class Selection(NamedTuple):
-    """`dataset.prompt_template`, `dataset.min_quality` and `dataset.domains`."""
+    """`dataset.prompt_template`, `.min_quality`, `.domains` and `.system_prompt`."""
 
     prompt_template: str = ""
     min_quality: float | None = None
     domains: frozenset[str] = frozenset()
+    system_prompt: str = ""
 
 
 EVERYTHING = Selection()
 
 
 def selected(read: Reader, selection: Selection) -> Reader:
-    """`read` with the template of `selection`, refusing rows that it does not want.
+    """`read` with the texts of `selection`, refusing rows that it does not want.
 
     Rows without a quality or a domain of their own are kept. Without a selection `read` itself is
     returned, so that plain rows keep their short way.
     """
     if selection.prompt_template and read is alpaca.read:
         read = partial(alpaca.read, template=selection.prompt_template)
+    if selection.system_prompt:
+        read = partial(_read_addressed, read=read, system_prompt=selection.system_prompt)
     if selection.min_quality is None and not selection.domains:
         return read
     return partial(_read_wanted, read=read, selection=selection)
+
+
+def _read_addressed(row: dict[str, Any], *, read: Reader, system_prompt: str) -> Turns:
+    """The turns, opened by `system_prompt` unless they have a system turn of their own."""
+    messages, tools = read(row)
+    if messages[0]["role"] != "system":
+        messages = [{"role": "system", "content": system_prompt}, *messages]
+    return messages, tools
 
 
 def _read_wanted(row: dict[str, Any], *, read: Reader, selection: Selection) -> Turns:

@@ -78,17 +78,18 @@ def _expanded(entry: Source, where: str, context: Context) -> list[tuple[Source,
     """A source, or those of the list that it is; each with its place for errors."""
     if not indexes.is_index(entry):
         return [(entry, where)]
-    path = context.resolve(str(entry.path), field=f"{where}.path")
+    (name,) = entry.paths
+    path = context.resolve(name, field=f"{where}.path")
     if not path.is_file():
-        raise DataError("no such file", where=entry.path, hint=f"check {where}.path")
+        raise DataError("no such file", where=name, hint=f"check {where}.path")
     if entry.format or entry.columns or entry.roles:
         raise ConfigError(
-            f"{entry.path} says itself how its data sets are read",
+            f"{name} says itself how its data sets are read",
             where=where,
             hint="leave out format, columns and roles here",
         )
     members = indexes.read(entry, path, lambda name: (context.workspace.root / name).exists())
-    return [(member, f"{where}: {member.label} of {entry.path}") for member in members]
+    return [(member, f"{where}: {member.label} of {name}") for member in members]
 
 
 def _reading(source: Source, number: int, where: str) -> Reading:
@@ -103,7 +104,7 @@ def _files_of(source: Source, where: str, context: Context) -> list[SourceFile]:
             for file in hub.files(source, context.workspace.hub, where)
         ]
     return find(
-        [str(source.path)],
+        source.paths,
         resolve=lambda path: context.resolve(path, field=where),
         name=context.workspace.relative,
     )

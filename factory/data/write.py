@@ -13,7 +13,7 @@ import orjson
 
 from factory import storage
 from factory.data.lines import Batch
-from factory.data.rows import DROPS, KEPT, REPLACED, Rows
+from factory.data.rows import DROPS, KEPT, REPLACED, Rows, Values
 
 
 class Run(NamedTuple):
@@ -25,11 +25,16 @@ class Run(NamedTuple):
 
 
 def write_splits(
-    batches: Iterable[Batch], fate: np.ndarray, repeated: np.ndarray, paths: Sequence[Path]
+    batches: Iterable[Batch],
+    fate: np.ndarray,
+    repeated: np.ndarray,
+    paths: Sequence[Path],
+    again: Iterable[bytes] = (),
 ) -> list[str]:
     """Write each line to the path of its split number; a negative fate drops the line.
 
     Rows marked in `repeated` bear an id that an earlier row has: theirs is made unique.
+    The lines of `again` follow at the end of the first file.
     Returns the hex SHA-256 of every file, taken while it is written.
     """
     digests = [hashlib.sha256() for _ in paths]
@@ -47,7 +52,20 @@ def write_splits(
                 data = b"".join(part)
                 file.write(data)
                 digest.update(data)
+        for line in again:
+            files[0].write(line)
+            digests[0].update(line)
     return [digest.hexdigest() for digest in digests]
+
+
+def copies(repeats: Values, lines: Iterable[bytes], repeated: np.ndarray) -> Iterator[bytes]:
+    """The lines of the rows that are repeated, as often as they are, each under its own id."""
+    for number, times, line in zip(*(v.tolist() for v in repeats), lines, strict=True):
+        row = orjson.loads(line)
+        name = f"{row['id']}#{number}" if repeated[number] else row["id"]
+        for copy in range(times):
+            row["id"] = f"{name}~{copy + 2}"
+            yield orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _runs(fate: np.ndarray, ends: np.ndarray) -> Iterator[Run]:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from factory.config import Expert, Lora, Section, Training
+from factory.config import Expert, Lora, Section, Source, Training
 
 Values = dict[str, Any]
 
@@ -75,37 +75,56 @@ class ExpertProfile(Expert):
     notes: str = ""
 
     def values(self) -> Values:
-        """The base model, the expert's own words, and its targets as gates."""
+        """The base model, the expert's own words also for its rows, and its targets as gates."""
         said = self.model_dump(exclude_unset=True, include=set(Expert.model_fields))
         values: Values = {"model": {"name": self.base_model}, "expert": said}
-        if self.prompt_template:
-            values["dataset"] = {"prompt_template": self.prompt_template}
+        dataset = {
+            "prompt_template": self.prompt_template,
+            "system_prompt": self.system_prompt.strip(),
+        }
+        if given := {name: text for name, text in dataset.items() if text}:
+            values["dataset"] = given
         if self.targets:
             values["evaluation"] = {"targets": self.targets}
         return values
 
 
-class DatasetProfile(Section):
-    """Raw examples, with their split files if they come split."""
+class DatasetProfile(Source):
+    """Raw examples, with their split files if they come split, and how they are to be read."""
 
-    path: str = Field(min_length=1, description="A file, or the folder of the split files.")
     description: str = ""
     train_split: str | None = None
     val_split: str | None = None
     test_split: str | None = None
     quality_threshold: float | None = Field(None, ge=0, le=1)
-    domains: list[str] = Field(default_factory=list)
     notes: str = ""
 
-    def values(self) -> Values:
-        """The sources of the data set; split files are recognised by their names."""
-        splits = [name for name in (self.train_split, self.val_split, self.test_split) if name]
-        sources = [f"{self.path.rstrip('/')}/{name}" for name in splits] or [self.path]
-        dataset: Values = {"sources": sources}
+    @model_validator(mode="after")
+    def _splits_lie_in_one_folder(self) -> DatasetProfile:
+        if self.name is not None:
+            raise ValueError("a data set has the name of its table")
+        if self._split_files() and not isinstance(self.path, str):
+            raise ValueError("split files lie in the folder that path names")
+        return self
+
+    def _split_files(self) -> list[str]:
+        return [name for name in (self.train_split, self.val_split, self.test_split) if name]
+
+    def source(self) -> Values:
+        """The data set as one source; split files are recognised by their names."""
+        table = self.model_dump(mode="json", include=set(Source.model_fields), exclude_unset=True)
+        if splits := self._split_files():
+            table["path"] = [f"{str(self.path).rstrip('/')}/{name}" for name in splits]
         if self.quality_threshold is not None:
-            dataset["min_quality"] = self.quality_threshold
-        if self.domains:
-            dataset["domains"] = self.domains
+            table.setdefault("min_quality", self.quality_threshold)
+        return table
+
+    def values(self) -> Values:
+        """The data set as the only source; its limits hold for all rows."""
+        table = self.source()
+        dataset = {key: table.pop(key) for key in ("min_quality", "domains") if table.get(key)}
+        plain = table.keys() == {"path"}
+        dataset["sources"] = Source(**table).paths if plain else [table]
         return {"dataset": dataset}
 
 

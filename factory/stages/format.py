@@ -47,7 +47,7 @@ from factory.data.rows import (
     Rows,
 )
 from factory.data.spool import Spool
-from factory.data.write import write_drops, write_splits
+from factory.data.write import copies, write_drops, write_splits
 
 
 def run(context: Context) -> dict[str, Decision]:
@@ -81,13 +81,15 @@ def run(context: Context) -> dict[str, Decision]:
         _drop_semantic_duplicates(context, spool, rows)
         _drop_contaminated(context, spool, rows)
         lengths.measure(context, spool, rows)
-        mixed = _draw_mix(context, rows)
+        pools = _draw_mix(context, rows)
         placed = placement.place(
             rows, context.config.dataset.split_ratios, context.config.dataset.seed
         )
+        mixed = _repeat(context, rows, pools)
         write_drops(rejects, rows, context.config.dataset.decontaminate)
         repeated = dedup.repeated(spool.index.column("id"), rows.fate >= KEPT)
-        hashes = write_splits(spool.lines(), rows.fate, repeated, paths)
+        again = copies(rows.repeats, spool.pick(rows.repeats.rows), repeated)
+        hashes = write_splits(spool.lines(), rows.fate, repeated, paths, again)
         summary = report.build(
             found,
             rows,
@@ -193,11 +195,12 @@ def _drop_contaminated(context: Context, spool: Spool, rows: Rows) -> None:
         rows.drop(rows.contamination.rows, CONTAMINATED)
 
 
-def _draw_mix(context: Context, rows: Rows) -> dict[str, MixReport]:
-    """Draw the shares of dataset.mix; what is predefined for validation or test stays out of it."""
+def _draw_mix(context: Context, rows: Rows) -> list[np.ndarray]:
+    """Draw the shares of dataset.mix; return the rows that each entry had to draw from.
+
+    What is predefined for validation or test stays out of it.
+    """
     settings = context.config.dataset
-    if not settings.mix:
-        return {}
     entry_of = np.array([rows.files[p.source].reading.entry for p in rows.profiles], dtype=np.int32)
     pool = (rows.fate == KEPT) & (rows.asked() <= 0)
     entries = np.where(pool, entry_of[rows.index.column("profile")], -1)
@@ -206,11 +209,31 @@ def _draw_mix(context: Context, rows: Rows) -> dict[str, MixReport]:
         [len(found) for found in members],
         [entry.weight for entry in settings.mix],
         [entry.max_samples for entry in settings.mix],
+        [entry.upsample for entry in settings.mix],
     )
     names = rows.index.column("content")
     for found, count in zip(members, counts, strict=True):
         rows.drop(found[~mix.draw(names[found], count, settings.seed)], NOT_DRAWN)
-    return mix.report(settings.mix, [len(found) for found in members], counts)
+    return members
+
+
+def _repeat(context: Context, rows: Rows, members: list[np.ndarray]) -> dict[str, MixReport]:
+    """Repeat train rows where dataset.mix says upsample; report what was asked and got.
+
+    Only rows that are in train already are repeated, so that no other split ever sees a copy.
+    """
+    settings = context.config.dataset
+    drawn = [found[rows.fate[found] >= KEPT] for found in members]
+    train = [found[rows.fate[found] == placement.TRAIN] for found in drawn]
+    again = mix.repeats(settings.mix, [len(found) for found in train])
+    if any(again):
+        names = rows.index.column("content")
+        rows.repeats = mix.joined(
+            mix.repeated(found, names[found], count, settings.seed)
+            for found, count in zip(train, again, strict=True)
+        )
+    available, counts, in_train = ([*map(len, group)] for group in (members, drawn, train))
+    return mix.report(settings.mix, available, counts, in_train, again)
 
 
 def _show(context: Context, summary: DatasetReport, paths: list[Path]) -> None:

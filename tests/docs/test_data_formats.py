@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from factory import config
+from factory import layers
 from factory.data import formats
 from factory.data.containers import SUFFIXES
 from factory.data.rejection import REASONS
@@ -107,8 +107,12 @@ def test_every_suffix_is_named() -> None:
     assert not [suffix for suffix in SUFFIXES if f"`{suffix}`" not in text]
 
 
-def test_the_configurations_of_the_page_are_accepted() -> None:
-    shown = [json.loads(b.text) for b in markdown.blocks(PAGE) if b.kind == "json config"]
+def test_the_configurations_of_the_page_are_accepted(tmp_path: Path) -> None:
+    """With the presets of the page."""
+    blocks = markdown.blocks(PAGE)
+    (presets,) = [block.text for block in blocks if block.kind == "toml"]
+    (tmp_path / "presets.toml").write_text(presets)
+    shown = [json.loads(block.text) for block in blocks if block.kind == "json config"]
     assert shown
     for values in shown:
-        config.validate(values)
+        layers.resolve(layers.Layer("page", str(PAGE), values), root=tmp_path)

@@ -226,11 +226,11 @@ def test_real_files_go_through_with_every_rejected_row_explained(
     assert closed(context) == set()
 
 
-LONG = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
+WORDS = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
 
 
 def near_pairs(n: int) -> tuple[str, str]:
-    said = " ".join(f"{word}{n}" for word in LONG.split())
+    said = " ".join(f"{word}{n}" for word in WORDS.split())
     return said, said.upper().replace(f"SEVEN{n}", f"seven{n}, ")
 
 
@@ -270,14 +270,14 @@ def test_near_duplicates_between_predefined_splits_close_the_gate(tmp_path: Path
     ("action", "gates"), [("drop", set()), ("report", {"format.contamination"})]
 )
 def test_rows_of_a_benchmark(tmp_path: Path, action: str, gates: set[str]) -> None:
-    rows = "".join(pair(f"{LONG} {n}") for n in range(40)) + pair(f"Please: {LONG.upper()} x")
+    rows = "".join(pair(f"{WORDS} {n}") for n in range(40)) + pair(f"Please: {WORDS.upper()} x")
     context = workspace(
         tmp_path,
         {"a.jsonl": "".join(pair(f"question number {n}?") for n in range(40)) + rows},
         decontaminate=["bench.jsonl"],
         contamination=action,
     )
-    (tmp_path / "bench.jsonl").write_text(json.dumps({"q": LONG, "a": "fifteen"}) + "\n")
+    (tmp_path / "bench.jsonl").write_text(json.dumps({"q": WORDS, "a": "fifteen"}) + "\n")
     run(context)
     assert report(context)["filter_reasons"] == ({"contaminated": 41} if action == "drop" else {})
     assert closed(context) == gates
@@ -575,3 +575,58 @@ def test_a_list_of_another_tool_is_read_by_the_stage(tmp_path: Path) -> None:
         "columns of dataset.sources[0]: data/raw/faq.jsonl of data/raw/dataset_info.json"
     )
     assert report(context)["kept"] == 20
+
+
+SCARCE = {
+    "chat.jsonl": "".join(pair(f"chat {n}") for n in range(200)),
+    "domain.jsonl": "".join(pair(f"domain {n}", id=n % 9) for n in range(20)),
+}
+
+
+def test_up_sampling_repeats_train_rows_only_and_only_when_asked(tmp_path: Path) -> None:
+    mixture: list[dict[str, Any]] = [
+        {"path": "data/raw/chat.jsonl", "weight": 1},
+        {"path": "data/raw/domain.jsonl", "weight": 1, "upsample": True},
+    ]
+    context = workspace(tmp_path, SCARCE, mix=mixture, near_duplicates="together")
+    run(context)
+    found, rows = report(context), written(context)
+    assert {name: (m["rows"], m["repeats"], m["got"]) for name, m in found["mix"].items()} == {
+        "data/raw/chat.jsonl": (200, 0, 0.5),
+        "data/raw/domain.jsonl": (20, 144, 0.5),
+    }
+    assert (found["kept"], found["duplicates"], found["repeated"]) == (220, 0, 144)
+    assert {name: len(part) for name, part in rows.items()} == {
+        name: split["rows"] for name, split in found["splits"].items()
+    }
+    assert len(rows["train"]) == 320
+    asked = {name: {r["conversations"][0]["content"] for r in rows[name]} for name in SPLITS}
+    assert not asked["train"] & (asked["val"] | asked["test"])
+    times = Counter(r["conversations"][0]["content"] for r in rows["train"])
+    assert set(times.values()) == {1, 10} and len({r["id"] for r in rows["train"]}) == 320
+    assert closed(context) == set()
+
+
+def test_without_upsample_the_scarcest_source_decides(tmp_path: Path) -> None:
+    mixture = [{"path": f"data/raw/{name}", "weight": 1} for name in SCARCE]
+    context = workspace(tmp_path, SCARCE, mix=mixture)
+    run(context)
+    assert [m["rows"] for m in report(context)["mix"].values()] == [20, 20]
+    assert report(context)["repeated"] == 0
+
+
+def test_rows_without_a_system_turn_get_the_configured_one(tmp_path: Path) -> None:
+    own = {"messages": [{"role": "system", "content": "Own."}, *turns("b")]}
+    files = {"a.jsonl": "".join(json.dumps(row) + "\n" for row in ({"messages": turns("a")}, own))}
+    context = workspace(tmp_path, files, system_prompt="Be brief.", split_ratios=[1, 0, 0])
+    run(context)
+    first = [row["conversations"][0] for row in written(context)["train"]]
+    assert first == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "system", "content": "Own."},
+    ]
+    assert report(context)["roles"]["system"] == 2
+
+
+def turns(text: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text}, {"role": "assistant", "content": "yes"}]

@@ -21,7 +21,9 @@ Values = dict[str, Any]
 
 def is_index(source: Source) -> bool:
     """Whether a source is a list of data sets, not the rows of one."""
-    name = PurePosixPath(source.path or "").name
+    if not isinstance(source.path, str):
+        return False
+    name = PurePosixPath(source.path).name
     return bool(source.entries) or llamafactory.is_index(name) or axolotl.is_index(name)
 
 
@@ -30,7 +32,7 @@ def read(source: Source, path: Path, exists: Callable[[str], bool]) -> list[Sour
 
     Raises ConfigError naming the data set, the field, and why it cannot be read.
     """
-    where = source.path or ""
+    (where,) = source.paths
     values = config_file.read(path)
     try:
         if axolotl.is_index(path.name):
