@@ -118,10 +118,12 @@ def _configuration(workspace: Workspace) -> tuple[Config | None, FactoryError | 
 
 def _run(check: Callable[[Patient], Finding], patient: Patient) -> Finding:
     """One check; a machine that it did not foresee is a finding, not a crash."""
+    name = check.__name__.removeprefix("check_")
     try:
         return check(patient)
+    except FactoryError as error:
+        return Finding(name, "FAIL", error.message, error.hint or "see the message")
     except Exception as error:  # the one thing a doctor may not do is fall ill
-        name = check.__name__.removeprefix("check_")
         found = f"could not be checked ({type(error).__name__}: {error})"
         return Finding(name, "WARN", found, "report this as a bug")
 
@@ -162,8 +164,10 @@ def check_accelerator(patient: Patient) -> Finding:
         fix = "fine for small models; for others use a GPU machine (pip install '.[gpu]')"
         return Finding("accelerator", "WARN", found, fix)
     details = {
-        other.name: f"{other.memory / GIB:.0f} GiB, bf16 {'yes' if other.bf16 else 'no'}"
-        for other in patient.machine.accelerators
+        f"{index}: {other.name}": f"{other.memory / GIB:.0f} GiB, "
+        f"compute capability {other.compute_capability or 'unknown'}, "
+        f"bf16 {'yes' if other.bf16 else 'no'}"
+        for index, other in enumerate(patient.machine.accelerators)
     }
     found = f"{gpu.name}, {gpu.memory / GIB:.0f} GiB, {gpu.kind}"
     if gpu.kind == "cuda" and _torch_build("cuda") is None:
@@ -196,6 +200,9 @@ def check_bf16(patient: Patient) -> Finding:
 def check_driver(patient: Patient) -> Finding:
     """The GPU's driver answers."""
     gpu = patient.machine.accelerator
+    if fault := hardware.nvidia_fault():
+        fix = "reinstall NVIDIA's driver, or restart the machine; without it the CPU trains"
+        return Finding("driver", "WARN", f"nvidia-smi is here but shows no GPU: {fault}", fix)
     if gpu is None or gpu.kind != "cuda":
         return Finding("driver", "PASS", "none is needed")
     version = hardware.nvidia_driver()
@@ -292,6 +299,19 @@ def check_model(patient: Patient) -> Finding:
     return _hub(name)
 
 
+def check_cache(patient: Patient) -> Finding:
+    """Downloads have a folder to go to."""
+    folder = _hub_cache()
+    there = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return Finding("cache", "PASS", f"downloads go to {folder}")
+    local = patient.config is not None and (
+        (patient.workspace.root / patient.config.model.name).is_dir()
+    )
+    fix = "set HF_HOME to a folder that can be written"
+    return Finding("cache", "WARN" if local else "FAIL", f"{there} cannot be written", fix)
+
+
 def _hub(name: str) -> Finding:
     """Whether the hub answers; asked only when something has to be got from it."""
     if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
@@ -312,24 +332,33 @@ def _hub(name: str) -> Finding:
 
 
 def _is_cached(name: str) -> bool:
-    home = os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface"
-    cache = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub")
-    return any((cache / f"models--{name.replace('/', '--')}").glob("snapshots/*/config.json"))
+    folder = _hub_cache() / f"models--{name.replace('/', '--')}"
+    return any(folder.glob("snapshots/*/config.json"))
+
+
+def _hub_cache() -> Path:
+    """Where huggingface_hub keeps models, by its own variables and order."""
+    general = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
+    home = os.environ.get("HF_HOME") or os.path.join(general, "huggingface")
+    return Path(os.path.expanduser(os.environ.get("HF_HUB_CACHE") or os.path.join(home, "hub")))
 
 
 def _version(package: str) -> str | None:
     try:
         return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
+    except (metadata.PackageNotFoundError, KeyError, TypeError, OSError):
+        return None  # or its folder is damaged, which is mended the same way
 
 
 def _torch_build(platform_name: Literal["cuda", "hip"]) -> str | None:
     """The CUDA or ROCm version torch was built for, read without importing it."""
-    spec = util.find_spec("torch")
-    if spec is None or spec.origin is None:
+    try:
+        spec = util.find_spec("torch")
+        if spec is None or spec.origin is None:
+            return None
+        text = Path(spec.origin).with_name("version.py").read_text(encoding="utf-8")
+    except (OSError, ValueError):  # half an installation
         return None
-    text = Path(spec.origin).with_name("version.py").read_text(encoding="utf-8")
     found = re.search(rf"^{platform_name}\b.*=\s*'([^']+)'", text, re.MULTILINE)
     return found[1] if found else None
 
@@ -346,4 +375,5 @@ CHECKS: tuple[Callable[[Patient], Finding], ...] = (
     check_configuration,
     check_data,
     check_model,
+    check_cache,
 )

@@ -18,6 +18,7 @@ from factory.artifacts import Decision
 
 GIB = 1024**3
 SMALL_MODEL = 100_000_000  # parameters; below it, threads cost more than they bring
+PROGRAM_TIMEOUT = 10.0  # seconds: nvidia-smi takes some to wake eight sleeping GPUs
 CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -30,6 +31,7 @@ class Accelerator:
     memory: int
     free_memory: int
     bf16: bool
+    compute_capability: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,8 @@ def has_bf16(flags: frozenset[str], machine: str) -> bool:
 
 
 def _memory() -> tuple[int, int]:
-    info = dict(line.split(":", 1) for line in _read(Path("/proc/meminfo")).splitlines())
+    lines = (line.partition(":") for line in _read(Path("/proc/meminfo")).splitlines())
+    info = {name: value for name, _, value in lines}
     if info:
         total, free = (_kib(info.get(name, "0")) for name in ("MemTotal", "MemAvailable"))
     else:  # macOS
@@ -132,7 +135,8 @@ def _memory() -> tuple[int, int]:
 
 
 def _kib(text: str) -> int:
-    return int(text.split()[0]) * 1024
+    number = text.strip().partition(" ")[0]
+    return int(number) * 1024 if number.isdigit() else 0
 
 
 def _cpu_name() -> str:
@@ -156,16 +160,27 @@ def _nvidia() -> tuple[Accelerator, ...]:
     found = []
     for line in _output(query).splitlines():
         parts = [part.strip() for part in line.split(",")]
-        if len(parts) == 4 and parts[1].isdigit() and parts[2].isdigit():
-            total, free = int(parts[1]) * 1024**2, int(parts[2]) * 1024**2
-            major = parts[3].partition(".")[0]
-            recent = major.isdigit() and int(major) >= 8  # Ampere brought bfloat16
-            found.append(Accelerator("cuda", parts[0], total, free, bf16=recent))
+        if len(parts) == 4 and parts[3].replace(".", "", 1).isdigit():
+            # A GPU that shares the main memory gives none of its own ("[N/A]").
+            own = all(part.isdigit() for part in parts[1:3])
+            total, free = [int(part) * 1024**2 for part in parts[1:3]] if own else _memory()
+            recent = int(parts[3].partition(".")[0]) >= 8  # Ampere brought bfloat16
+            found.append(Accelerator("cuda", parts[0], total, free, recent, parts[3]))
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         return tuple(found)
     chosen = [int(part) for part in visible.split(",") if part.strip().isdigit()]
     return tuple(found[index] for index in chosen if index < len(found))
+
+
+def nvidia_fault() -> str:
+    """What nvidia-smi says if it is here but shows no GPU; empty if it is not, or shows one."""
+    if shutil.which("nvidia-smi") is None:
+        return ""
+    said = _output(["nvidia-smi", "-L"], errors=True).strip()
+    if said.startswith("GPU "):
+        return ""
+    return said.partition("\n")[0] or "it does not answer"
 
 
 def nvidia_driver() -> str:
@@ -190,13 +205,21 @@ def _has_rocm() -> bool:
     return Path("/dev/kfd").exists()
 
 
-def _output(command: list[str]) -> str:
+def _output(command: list[str], *, errors: bool = False) -> str:
+    """What a program prints, with `errors` on both streams; empty if it cannot or does not."""
     if shutil.which(command[0]) is None:
         return ""
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=10).stdout
+        done = subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if errors else subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            timeout=PROGRAM_TIMEOUT,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
+    return done.stdout.decode("utf-8", "replace")
 
 
 def _read(path: Path) -> str:

@@ -1,7 +1,10 @@
 """The doctor: what each check says on machines that are ready, poor or odd."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -164,3 +167,103 @@ def test_the_command_says_it_in_words_json_and_exit_code(tmp_path: Path) -> None
     done = factory("doctor", cwd=tmp_path / "ws")
     assert done.returncode == 1
     assert "did you mean" in done.stdout
+
+
+# What a machine may be like: files to put into a folder on PATH, and changes of the environment.
+# None takes a variable away; {bin} and {file} are that folder and a plain file in it.
+ODD_MACHINES: dict[str, tuple[dict[str, str], dict[str, str | None], str]] = {
+    "nvidia-smi prints bytes": (
+        {"nvidia-smi": "printf '\\377\\376x, \\200,y,\\n'; exit 9"},
+        {},
+        "shows no GPU",
+    ),
+    "nvidia-smi has no driver": (
+        {"nvidia-smi": "echo 'NVIDIA-SMI has failed: no driver' >&2; exit 9"},
+        {},
+        "shows no GPU: NVIDIA-SMI has failed: no driver",
+    ),
+    "nvidia-smi cannot run": ({"nvidia-smi": ""}, {}, ""),
+    "a GPU without memory of its own": (
+        {
+            "nvidia-smi": 'if [ "$1" = -L ]; then echo "GPU 0: NVIDIA GB10"; '
+            "else echo 'NVIDIA GB10, [N/A], [N/A], 12.1'; fi"
+        },
+        {},
+        "accelerator: NVIDIA GB10",
+    ),
+    "no home": ({}, {"HOME": None, "XDG_CACHE_HOME": None}, ""),
+    "a home that is not there": ({}, {"HOME": "/nonexistent/home", "HF_HOME": None}, ""),
+    "a cache that cannot be written": ({}, {"HF_HOME": "{file}"}, "[WARN] cache"),
+    "no programs at all": ({}, {"PATH": "{bin}"}, ""),
+    "a plain locale": ({}, {"LANG": "C", "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}, ""),
+    "an unknown locale": ({}, {"LANG": "xx_YY.FOO", "LC_ALL": "xx_YY", "TZ": "Nowhere"}, ""),
+    "odd variables": ({}, {"CUDA_VISIBLE_DEVICES": "-1,x", "COLUMNS": "many", "TERM": ""}, ""),
+    "packages in ruins": ({}, {"PYTHONPATH": "{bin}:" + str(ROOT)}, "not installed: peft"),
+}
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("doctor") / "wörk space"
+    init.make(folder, sample=True)
+    return folder
+
+
+@pytest.mark.parametrize("oddity", ODD_MACHINES)
+def test_an_odd_machine_is_examined_to_the_end(
+    workspace: Path, tmp_path: Path, oddity: str
+) -> None:
+    programs, changes, said = ODD_MACHINES[oddity]
+    for name, script in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n" if script else "")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "file").write_text("")
+    # A distribution whose files are gone but for its folder.
+    (tmp_path / "peft-0.21.2.dist-info").mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    environment["PATH"] = f"{tmp_path}:{environment['PATH']}"
+    for name, value in changes.items():
+        environment.pop(name, None)
+        if value is not None:
+            environment[name] = value.format(bin=tmp_path, file=tmp_path / "file")
+    done = subprocess.run(
+        [sys.executable, "-m", "factory", "doctor"],
+        cwd=workspace,
+        env=environment,
+        capture_output=True,
+        timeout=60,
+    )
+    told, errors = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+    assert done.returncode in (0, 1), errors
+    assert errors == ""
+    assert f"/{len(doctor.CHECKS)} checks passed" in told
+    assert "could not be checked" not in told
+    assert said in told
+    lines = told.splitlines()
+    for number, line in enumerate(lines):
+        if line.startswith(("[WARN]", "[FAIL]")):
+            assert lines[number + 1].lstrip().startswith("->"), f"no fix after {line}"
+
+
+def test_a_user_without_a_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("HOME", "XDG_CACHE_HOME", "FACTORY_CACHE", "HF_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def unknown(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    findings = {finding.check: finding for finding in doctor.examine(Workspace(tmp_path)).findings}
+    assert (findings["kit"].status, "FACTORY_CACHE" in findings["kit"].fix) == ("FAIL", True)
+    assert not [one for one in findings.values() if "could not be checked" in one.found]
+
+
+def test_a_hub_that_is_down_is_found_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    found = doctor.check_model(patient(tmp_path, {"model": {"name": "known/model"}}))
+    assert (found.status, "cannot be reached" in found.found) == ("FAIL", True)
+    assert doctor.HUB_TIMEOUT <= 5

@@ -80,10 +80,14 @@ class Kit:
 def root() -> Path:
     """The folder that holds all kits of this user."""
     configured = os.environ.get("FACTORY_CACHE")
-    if configured:
-        return Path(configured).expanduser().absolute() / "llama.cpp"
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser().absolute() / "factory" / "llama.cpp"
+    cache = configured or os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    try:
+        folder = Path(cache).expanduser().absolute()
+    except RuntimeError:  # no HOME, and a user id that no file knows
+        raise KitError(
+            "this user has no home folder to keep the kit in", hint="set FACTORY_CACHE to a folder"
+        ) from None
+    return folder / "llama.cpp" if configured else folder / "factory" / "llama.cpp"
 
 
 def cpu_features() -> list[str]:
