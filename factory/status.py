@@ -7,11 +7,11 @@ nor pydantic: `factory status` has to start in a moment.
 from __future__ import annotations
 
 import json
-import os
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from factory import storage
 from factory.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -75,13 +75,7 @@ def _boot_id() -> str | None:
 def _is_alive(pid: Any) -> bool:
     if not isinstance(pid, int) or pid <= 0:
         return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return not _is_zombie(pid)
+    return storage.is_alive(pid) and not _is_zombie(pid)
 
 
 def _is_zombie(pid: int) -> bool:

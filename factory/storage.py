@@ -19,6 +19,7 @@ from typing import IO, Any, BinaryIO
 from factory.errors import ConfigError, DataError, DiskFull, means_disk_full
 
 CHUNK_BYTES = 1 << 20
+TEMPORARY = ".tmp"
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -66,8 +67,10 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     import tempfile
 
     path.parent.mkdir(parents=True, exist_ok=True)
+    start = f".{path.name[:100]}."
+    _remove_abandoned(path.parent, start)
     descriptor, name = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".tmp"
+        dir=path.parent, prefix=f"{start}{os.getpid()}-", suffix=TEMPORARY
     )
     temporary = Path(name)
     try:
@@ -83,6 +86,26 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             raise DiskFull(path) from None
         raise
     _sync_folder(path.parent)
+
+
+def _remove_abandoned(folder: Path, start: str) -> None:
+    """Delete what killed processes left of earlier attempts to write the same file."""
+    for name in os.listdir(folder):
+        if name.startswith(start) and name.endswith(TEMPORARY):
+            pid, dash, _ = name.removeprefix(start).partition("-")
+            if dash and pid.isdigit() and not is_alive(int(pid)):
+                (folder / name).unlink(missing_ok=True)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of that number exists, whoever's it is."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _umask() -> int:

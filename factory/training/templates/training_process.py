@@ -23,7 +23,12 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 SPACE_LEFT = 1 << 20  # bytes; libraries that hide why a write failed are asked for this much
 # How libraries word it, where the exception's type does not tell.
 MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory")
-SPACE_WORDS = ("no space left on device", "disk quota exceeded", "file write failed")
+SPACE_WORDS = (
+    "no space left on device",
+    "disk quota exceeded",
+    "file write failed",  # torch's archive writer, which does not say why
+    "unexpected pos",
+)
 
 PROCESSES = int(os.environ.get("WORLD_SIZE", "1"))  # torchrun and `accelerate launch` set it
 

@@ -219,6 +219,7 @@ def seal(checkpoint: Path, run: dict, **values: Any) -> None:
     (checkpoint / "training_args.bin").unlink(
         missing_ok=True
     )  # a pickle, with tokens in plain text
+    (checkpoint / f".{MANIFEST}.tmp").unlink(missing_ok=True)  # of a process killed right here
     written = [file for file in sorted(checkpoint.iterdir()) if file.name != MANIFEST]
     for file in written:
         sync(file)
