@@ -412,7 +412,11 @@ class Dataset(Section):
     path: str = Field("data/splits/train.jsonl", description="The train split.")
     validation_path: str = Field("data/splits/val.jsonl", description="The validation split.")
     test_path: str = Field("data/splits/test.jsonl", description="The test split.")
-    chat_template: str | None = Field(None, description="null: the model's own template.")
+    chat_template: str | None = Field(
+        None,
+        description="null: the model's own template. Or gemma-3, llama-3, llama-3.1, mistral, "
+        "chatml, qwen-2.5, qwen-3, phi-4, zephyr, alpaca. Or a .jinja file of the workspace.",
+    )
     near_duplicates: Literal["off", "together", "drop"] = Field(
         "off", description="Rows of almost the same words: keep in one split, or drop the later."
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from factory import base_model, naming, storage
+from factory import base_model, chat_template, naming, storage
 from factory.context import Context
 from factory.errors import ConfigError, did_you_mean
 
@@ -54,7 +54,7 @@ def _raw(context: Context) -> Files:
     semantic = context.config.dataset.semantic_dedup
     if semantic is not None:
         others.append(context.resolve(semantic.model, field="dataset.semantic_dedup.model"))
-    return raw | _named(context, *others) | tokenizer
+    return raw | _named(context, *others) | tokenizer | _template(context)
 
 
 def _splits(context: Context, *names: str) -> Files:
@@ -69,8 +69,18 @@ def _formatted(context: Context) -> Files:
     return _splits(context, "path", "validation_path", "test_path") | _named(context, *written)
 
 
+def _template(context: Context) -> Files:
+    """The chat template, where it is a file of the workspace."""
+    path = chat_template.file(context)
+    return {} if path is None else _named(context, path)
+
+
+def _base(context: Context) -> Files:
+    return base_model.resolve(context).files() | _template(context)
+
+
 def _base_and_test(context: Context) -> Files:
-    return base_model.resolve(context).files() | _splits(context, "test_path")
+    return _base(context) | _splits(context, "test_path")
 
 
 def _baseline(context: Context) -> Files:
@@ -79,7 +89,7 @@ def _baseline(context: Context) -> Files:
 
 
 def _base_and_train(context: Context) -> Files:
-    return base_model.resolve(context).files() | _splits(context, "path", "validation_path")
+    return _base(context) | _splits(context, "path", "validation_path")
 
 
 def gguf_file(context: Context, quantization: str) -> Path:

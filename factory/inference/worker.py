@@ -17,6 +17,7 @@ from factory.errors import DataError, FactoryError
 from factory.inference import llama_cpp_engine, request, transformers_engine
 from factory.inference.request import Answer, Request
 from factory.inference.turns import Turn, strip_end, turns
+from factory.training.templates.training_data import BadData, use_template
 
 
 def main(path: Path) -> int:
@@ -47,14 +48,10 @@ def load_tokenizer(asked: Request) -> Any:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(asked.tokenizer)
-    if asked.chat_template is not None:
-        tokenizer.chat_template = asked.chat_template
-    if not tokenizer.chat_template:
-        raise DataError(
-            "the model has no chat template",
-            where=asked.tokenizer,
-            hint="set dataset.chat_template",
-        )
+    try:
+        use_template(tokenizer, asked.chat_template)
+    except BadData as error:
+        raise DataError(str(error), where=asked.tokenizer) from None
     return tokenizer
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from factory import base_model, chat_template, storage
 from factory.context import Context
 from factory.errors import ConfigError, DataError
-from factory.training.templates.training_data import IGNORED, BadData, Mask, prove
+from factory.training.templates.training_data import IGNORED, BadData, Mask, prove, use_template
 
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Trained tokens</title>
@@ -31,10 +31,8 @@ def load_mask(context: Context) -> Mask:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(base_model.resolve(context).folder)
-    tokenizer.chat_template = chat_template.override(context) or tokenizer.chat_template
-    if tokenizer.chat_template is None:
-        raise ConfigError("the model has no chat template", where="dataset.chat_template")
     try:
+        use_template(tokenizer, chat_template.override(context))
         return Mask(tokenizer)
     except BadData as error:
         raise DataError(str(error), where="dataset.chat_template") from None

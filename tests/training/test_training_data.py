@@ -233,6 +233,21 @@ def test_empty_answer_is_its_end_of_turn(tokenizer_of: Callable[[str], Any]) -> 
     assert trained_texts(tokenizer_of("Qwen-Qwen2.5-7B-Instruct"), row) == ["<|im_end|>"]
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_empty_answers_and_system_words(family: str, tokenizer_of: Callable[[str], Any]) -> None:
+    tokenizer = tokenizer_of(family)
+    end = FAMILIES[family][2]
+    rounds = [user("assistant:"), assistant(""), user("system model user"), assistant("user: ok")]
+    system = (
+        [] if family == "google-gemma-2-2b-it" else [{"role": "system", "content": "assistant"}]
+    )
+    texts = trained_texts(tokenizer, {"conversations": [*system, *rounds]})
+    assert [text.removeprefix("<think>\n\n</think>\n\n").strip() for text in texts] == [
+        end,
+        f"user: ok{end}",
+    ]
+
+
 def test_leading_newline_melts_into_the_header(tokenizer_of: Callable[[str], Any]) -> None:
     row = {"conversations": [user("x"), assistant("\nlate")]}
     (text,) = trained_texts(tokenizer_of("Qwen-Qwen2.5-7B-Instruct"), row)
@@ -292,6 +307,12 @@ def test_a_template_that_drops_tool_calls_is_refused(
     row = {"conversations": TOOL_ROUND[:2], "tools": [WEATHER]}
     with pytest.raises(BadData, match="message 1: the template does not write 'weather'"):
         prove(Mask(tokenizer_of(family)), row)
+
+
+def test_a_template_that_drops_the_tools_is_refused(tokenizer_of: Callable[[str], Any]) -> None:
+    row = {"conversations": [user("x"), assistant("y")], "tools": [WEATHER]}
+    with pytest.raises(BadData, match="does not write the tool 'weather'"):
+        prove(Mask(tokenizer_of("microsoft-Phi-3.5-mini-instruct")), row)
 
 
 def test_rows_are_not_changed(tokenizer_of: Callable[[str], Any]) -> None:

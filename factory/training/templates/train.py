@@ -37,7 +37,7 @@ import traceback
 from collections import Counter
 from pathlib import Path
 
-from training_data import IGNORED, BadData, LengthGrouped, Mask, tokenize
+from training_data import IGNORED, BadData, LengthGrouped, Mask, tokenize, use_template
 from training_process import (
     BAD_DATA,
     DISK_FULL,
@@ -87,9 +87,7 @@ def load(config: dict, source: str):
     options["dtype"] = getattr(torch, options["dtype"]) if "dtype" in options else None
     model, processor = FastModel.from_pretrained(model_name=source, **options)
     tokenizer = getattr(processor, "tokenizer", processor)
-    tokenizer.chat_template = template or tokenizer.chat_template
-    if tokenizer.chat_template is None:
-        raise Stop(BAD_DATA, "the tokenizer has no chat template: set dataset.chat_template")
+    use_template(tokenizer, template)
     return model, tokenizer
 
 

@@ -34,7 +34,7 @@ class Mask:
         added = tokenizer.added_tokens_decoder.values()
         self.control = {str(token) for token in added if token.special} | {tokenizer.eos_token}
         self.in_text = re.compile("|".join(map(re.escape, sorted(self.control, key=len)[::-1])))
-        self.openings, self.closers = self._turn_format()
+        self.openings, self.closers, self.end_of_turn = self._turn_format()
         self.opening_ids = [self._ids_in_context(text) for text in self.openings]
         self.closer_ids = [
             tokenizer.convert_tokens_to_ids(self.in_text.findall(text)) for text in self.closers
@@ -46,8 +46,8 @@ class Mask:
             messages, tools=tools, tokenize=False, add_generation_prompt=prompt
         )
 
-    def _turn_format(self) -> tuple[list[str], list[str]]:
-        """(what opens an assistant turn, what closes it), read off the template.
+    def _turn_format(self) -> tuple[list[str], list[str], str]:
+        """(what opens an assistant turn, what closes it, the token that ends it) by the template.
 
         Characters that occur nowhere else stand for the messages, so that all between them is the
         template's own. A generation prompt and both real turns share the opening; the control
@@ -66,9 +66,12 @@ class Mask:
         if not opening.strip() or not closers:
             raise BadData("the chat template marks no start or no end of an assistant turn")
         for closer in closers:  # of the user's turn before it
-            opening = opening.lstrip().removeprefix(closer).lstrip() or opening
+            if opening.lstrip().startswith(closer):
+                opening = opening.lstrip().removeprefix(closer).lstrip() or opening
         more_openings, more_closers = self._tool_turns(opening, closers)
-        return [opening, *more_openings], sorted(closers | more_closers)
+        ends = {run[0] for run in runs if run}
+        end = self.tokenizer.eos_token if self.tokenizer.eos_token in ends else min(ends)
+        return [opening, *more_openings], sorted(closers | more_closers), end
 
     def _leading_control(self, text: str) -> list[str]:
         found: list[str] = []
@@ -209,6 +212,9 @@ class Mask:
                 if words not in text[start:end]:
                     raise BadData(f"message {index}: the template does not write {words[:80]!r}")
             found.append(((start, end), message.get("train", True)))
+        for name in (tool["function"]["name"] for tool in row.get("tools") or []):
+            if name not in text:
+                raise BadData(f"the template does not write the tool {name!r}")
         return found
 
     def _begin(self, row: dict, text: str, index: int) -> int:
@@ -220,6 +226,19 @@ class Mask:
             named = [{**c, "function": f} for c, f in zip(calls, functions, strict=True)]
             messages[index]["tool_calls"] = named
         return len(shared_prefix(text, self.render(messages, row.get("tools"))))
+
+
+def use_template(tokenizer: Any, template: str | None) -> None:
+    """Give the tokenizer the template that takes the place of its own, if there is one.
+
+    The token that ends the assistant's turns in it becomes the EOS: generation, the merged model
+    and GGUF files stop there. BadData if there is no template, or one without an end of turn.
+    """
+    if template is not None:
+        tokenizer.chat_template = template
+        tokenizer.eos_token = Mask(tokenizer).end_of_turn
+    elif tokenizer.chat_template is None:
+        raise BadData("the model has no chat template: set dataset.chat_template")
 
 
 ASK, SAY = {"role": "user", "content": "\ue0f0"}, {"role": "assistant", "content": "\ue0f1"}
