@@ -55,35 +55,27 @@ def _load(source: str) -> Any:
 
 
 def datasketch(source: str, target: str) -> None:
-    """Near duplicates with datasketch, over the same shingles, permutations and threshold."""
+    """Drop near duplicates with datasketch, over the same shingles, permutations and threshold."""
+    import orjson
     from datasketch import MinHash, MinHashLSH
 
-    from factory.data.near import PERMUTATIONS, shingles, text_of
+    from factory.data.near import PERMUTATIONS, shingles
 
     index = MinHashLSH(threshold=0.7, num_perm=PERMUTATIONS)
-    with open(source, "rb") as lines, open(target, "w") as output:
+    with open(source, "rb") as lines, open(target, "wb") as output:
         for row, line in enumerate(lines):
+            turns = orjson.loads(line)["messages"]
+            text = "\n".join(turn["content"] for turn in turns if turn["role"] != "system")
             sketch = MinHash(num_perm=PERMUTATIONS)
-            sketch.update_batch([gram.encode() for gram in shingles(text_of(line))])
-            similar = index.query(sketch)
-            if similar:
-                output.write(f"{row} {min(similar)}\n")
+            sketch.update_batch([gram.encode() for gram in shingles(text)])
+            if not index.query(sketch):
+                output.write(line)
             index.insert(row, sketch)
-
-
-def factory_near(source: str, target: str) -> None:
-    """Near duplicates as format finds them."""
-    from factory.data.near import near_duplicates
-
-    with open(source, "rb") as lines, open(target, "w") as output:
-        found = near_duplicates(enumerate(lines), 0.7)
-        for row, twin in zip(found.rows.tolist(), found.values.tolist(), strict=True):
-            output.write(f"{row} {twin}\n")
 
 
 RIVALS = {
     function.__name__: function
-    for function in (orjson_round_trip, unsloth, llamafactory, datasketch, factory_near)
+    for function in (orjson_round_trip, unsloth, llamafactory, datasketch)
 }
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-BATCH_ROWS = 96  # some 100 kB: what a batch needs stays in the cache
+BATCH_ROWS = 384  # some 500 kB: large enough to be written at once, small enough for the cache
 
 
 class Segment(NamedTuple):

@@ -6,8 +6,10 @@ import json
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from factory.data.near import jaccard, near_duplicates, shingles
+from factory.data.near import jaccard, near_duplicates, shingles, words
 
 pytest.importorskip("rensa")
 
@@ -78,3 +80,8 @@ def test_a_script_without_spaces_is_taken_character_by_character() -> None:
 
 def test_case_and_punctuation_make_no_shingles() -> None:
     assert shingles("Look, at THE memory!") == shingles("look at the memory")
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_ascii_has_the_same_words_as_in_other_company(text: str) -> None:
+    assert words(text) == words(text + " é")[:-1]
