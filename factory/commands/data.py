@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 SPLIT_FIELDS = {"train": "path", "val": "validation_path", "test": "test_path"}
 
+UNITS = {"turns by role": "turns", "personal data": "found"}
+
 
 def add_parser(commands: Any, shared: argparse.ArgumentParser) -> None:
     """Declare the command and its verbs."""
@@ -39,9 +41,7 @@ def add_parser(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from rich.text import Text
-
-    from factory import base_model, chat_template
+    from factory import base_model, chat_template, trained_text
     from factory.data import tokens, view
 
     context = invocation.context(options)
@@ -54,11 +54,7 @@ def _show(options: argparse.Namespace) -> int:
         trained = [part._asdict() for part in parts]
         invocation.print_json({"id": row["id"], "tokens": counted, "segments": trained})
         return 0
-    text = Text()
-    for part in parts:
-        text.append(part.text, style="bold green" if part.trained else "dim")
-    context.console.rich.print(text)
-    context.console.line(f"{row['id']}: {counted} tokens; bold green is trained")
+    trained_text.show(context.console, parts, f"{row['id']}: {counted} tokens; ")
     return 0
 
 
@@ -111,14 +107,21 @@ def _print(context: Context, report: DatasetReport) -> None:
             for t in (s.tokens,)
         ],
     )
+    if report.quality:
+        scored = [("all", report.quality.all), *report.quality.sources.items()]
+        table(
+            ("quality", "rows", "filtered", "mean", "p05", "p50"),
+            [(name, s.rows, s.filtered, s.mean, s.p05, s.p50) for name, s in scored],
+        )
     for title, counts in (
+        ("personal data", report.pii.found if report.pii else {}),
         ("left out", {**report.reject_reasons, **report.filter_reasons}),
         ("leaks", report.leakage),
         ("findings", report.findings),
         ("turns by role", report.roles),
     ):
         if counts:
-            table((title, "rows" if title != "turns by role" else "turns"), counts.items())
+            table((title, UNITS.get(title, "rows")), counts.items())
     if report.tools:
         rows = [
             (name, *(calls[split] for split in SPLIT_FIELDS))

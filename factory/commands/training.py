@@ -116,7 +116,7 @@ def _mask(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace, counts: dict[str, Any] | None, shown: list[Any]) -> None:
-    from rich.text import Text
+    from factory import trained_text
 
     console = invocation.console(options)
     if options.html:
@@ -124,10 +124,7 @@ def _show(options: argparse.Namespace, counts: dict[str, Any] | None, shown: lis
     elif shown:
         for title, row in shown:
             console.line(title, style="bold")
-            line = Text()
-            for text, trained in row:
-                line.append(text, style="black on green" if trained else "dim")
-            console.rich.print(line)
+            trained_text.show(console, row)
     if counts:
         console.line(
             f"proven on {counts['rows']} rows: {counts['trained_tokens']} of {counts['tokens']} "

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from factory.artifacts import DatasetReport
+from factory.artifacts import CutReport, DatasetReport, PiiReport, QualityReport
+from factory.data.clusters import Cluster
 from factory.data.view import Segment
 
 BARS = 40
@@ -17,6 +18,7 @@ body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding
 table{border-collapse:collapse;margin:.5rem 0 1.5rem}th,td{padding:.2rem .8rem;text-align:right}
 th:first-child,td:first-child{text-align:left}th{border-bottom:1px solid #999}
 pre{white-space:pre-wrap;background:#f6f6f6;padding:.8rem;color:#777}
+.text td{text-align:left;vertical-align:top;overflow-wrap:anywhere}.text th{text-align:left}
 mark{background:#d7f5d7;color:#0a5c0a}.bad{color:#b00020;font-weight:bold}
 """
 
@@ -28,12 +30,18 @@ class Example(NamedTuple):
     segments: list[Segment]
 
 
-def render(report: DatasetReport, tokens: np.ndarray, examples: Sequence[Example]) -> str:
+def render(
+    report: DatasetReport,
+    tokens: np.ndarray,
+    examples: Sequence[Example],
+    clusters: Sequence[Cluster] = (),
+) -> str:
     """Return the page. `tokens` are the lengths that were counted; text of rows is only text."""
     left_out = {**report.reject_reasons, **report.filter_reasons}
+    extra = f" + {report.extra:,} by splitting long rows" if report.extra else ""
     parts = [
         f"<h1>{report.kept:,} rows</h1>",
-        f"<p>{report.read:,} read = {report.kept:,} kept + {report.rejected:,} rejected + "
+        f"<p>{report.read:,} read{extra} = {report.kept:,} kept + {report.rejected:,} rejected + "
         f"{report.duplicates:,} duplicates + {report.filtered:,} filtered. "
         "Every row left out is explained in <code>data/rejects.jsonl</code>.</p>",
         "<h2>Splits</h2>",
@@ -61,7 +69,11 @@ def render(report: DatasetReport, tokens: np.ndarray, examples: Sequence[Example
             [(n, m.asked, m.got, m.rows, m.available, m.repeats) for n, m in report.mix.items()],
         ),
         *_section("Left out", ("reason", "rows"), left_out.items()),
-        *_section("Leaks", ("kind", "rows"), report.leakage.items()),
+        *_cuts(report.cuts),
+        *_quality(report.quality),
+        *_pii(report.pii),
+        *_leaks(report),
+        *_clusters(clusters),
         *_section("Findings", ("finding", "rows"), report.findings.items()),
         *_section("Turns by role", ("role", "turns"), report.roles.items()),
         *_section(
@@ -118,6 +130,73 @@ def _histogram(tokens: np.ndarray) -> str:
         f'<svg viewBox="0 0 {BARS * 16} 120" width="100%" role="img">{bars}</svg>'
         f"<p>{edges[0]:.0f} to {edges[-1]:.0f} tokens, {len(counted):,} rows counted.</p>"
     )
+
+
+def _cuts(cuts: CutReport | None) -> list[str]:
+    if cuts is None:
+        return []
+    row = (cuts.how, cuts.rows, cuts.pieces, cuts.turns_removed)
+    return _section("Long rows", ("what was done", "rows", "rows now", "turns left out"), [row])
+
+
+def _quality(report: QualityReport | None) -> list[str]:
+    """Scores by source, their distribution, and the rules that lowered them."""
+    if report is None:
+        return []
+    columns = ("source", "rows", "filtered", "mean", "p05", "p50")
+    sources = [("all", report.all), *report.sources.items()]
+    bins = len(report.histogram)
+    spread = [
+        (f"{place / bins:.1f} to {(place + 1) / bins:.1f}", rows)
+        for place, rows in enumerate(report.histogram)
+    ]
+    rules = [(name, report.worst.get(name, 0), mean) for name, mean in report.rule_means.items()]
+    return [
+        "<h2>Quality by rules</h2>",
+        _table(columns, [(name, s.rows, s.filtered, s.mean, s.p05, s.p50) for name, s in sources]),
+        _table(("score", "rows"), spread),
+        _table(("rule", "rows it lowered most", "mean"), rules),
+    ]
+
+
+def _pii(report: PiiReport | None) -> list[str]:
+    if report is None:
+        return []
+    done = {"report": "kept", "mask": "masked", "drop": "left out"}[report.action]
+    rows = [(kind, count, report.rows_with[kind]) for kind, count in report.found.items()]
+    return [
+        "<h2>Personal data and secrets</h2>",
+        f"<p>{report.rows:,} rows, {done}; <code>data/findings.jsonl</code> says where.</p>",
+        *([_table(("kind", "found", "rows"), rows)] if rows else []),
+    ]
+
+
+def _leaks(report: DatasetReport) -> list[str]:
+    """Rows that are in an earlier split, too, or in a benchmark; none is what one wants to see."""
+    leaks = {**report.leakage, "benchmark": report.contaminated}
+    rows = "".join(
+        f"<tr><td>{escape(kind)}</td><td{' class=bad' if count else ''}>{count:,}</td></tr>"
+        for kind, count in leaks.items()
+    )
+    return [f"<h2>Leaks</h2><table><tr><th>kind</th><th>rows</th></tr>{rows}</table>"]
+
+
+def _clusters(clusters: Sequence[Cluster]) -> list[str]:
+    """The largest clusters of each kind, each with its first rows."""
+    if not clusters:
+        return []
+    rows = []
+    for cluster in clusters:
+        for place, member in enumerate(cluster.members):
+            heads = (cluster.kind, f"{cluster.rows:,}") if place == 0 else ("", "")
+            cells = (*heads, member.place, member.excerpt)
+            rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
+    return [
+        "<h2>Largest clusters of duplicates</h2>",
+        "<table class=text><tr><th>kind</th><th>rows</th><th>file and line</th><th>text</th></tr>",
+        *rows,
+        "</table>",
+    ]
 
 
 def _example(example: Example) -> str:

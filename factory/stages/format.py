@@ -18,6 +18,7 @@ from factory.artifacts import (
 )
 from factory.context import Context
 from factory.data import (
+    clusters,
     dedup,
     gate,
     grading,
@@ -33,6 +34,7 @@ from factory.data import (
     tokens,
     work,
 )
+from factory.data.canonical import SPLITS
 from factory.data.contamination import Benchmarks
 from factory.data.ingest import ingest
 from factory.data.markup import NO_TOKENS, SpecialTokens, special_tokens
@@ -45,9 +47,12 @@ from factory.data.rows import (
     NOT_DRAWN,
     SAME_MEANING,
     Rows,
+    Values,
 )
 from factory.data.spool import Spool
 from factory.data.write import copies, write_drops, write_splits
+
+LEFT_OUT = len(SPLITS)  # the label, for the search of duplicates, of rows that have met their fate
 
 
 def run(context: Context) -> dict[str, Decision]:
@@ -101,10 +106,11 @@ def run(context: Context) -> dict[str, Decision]:
             quality=quality,
             pii=private,
         )
+        duplicates = clusters.largest(spool, rows)
         examples = [page.Example(*found) for found in tokens.examples(spool.folder)]
     records = map(ledger.record, paths, hashes)
     context.written.update(zip(paths, records, strict=True))
-    html = page.render(summary, rows.tokens.values, examples)
+    html = page.render(summary, rows.tokens.values, examples, duplicates)
     storage.write_text(context.workspace.dataset_page, html)
     artifacts.save(summary, context.workspace.dataset_report)
     _show(context, summary, paths)
@@ -143,7 +149,12 @@ def _drop_low_quality(context: Context, spool: Spool, rows: Rows) -> QualityRepo
 
 
 def _drop_duplicates(spool: Spool, rows: Rows) -> None:
-    rows.twins = dedup.exact(rows.index, rows.asked(), spool.pick)
+    """Rows that are left out already are no originals, and do not become duplicates."""
+    labels = rows.asked()
+    labels[rows.fate != KEPT] = LEFT_OUT
+    twins = dedup.exact(rows.index, labels, spool.pick)
+    kept = rows.fate[twins.rows] == KEPT
+    rows.twins = Values(twins.rows[kept], twins.values[kept])
     rows.drop(rows.twins.rows, DUPLICATE)
 
 

@@ -355,6 +355,19 @@ def test_long_rows_become_several_in_one_split(tmp_path: Path) -> None:
     assert written(again) == written(context)
 
 
+@pytest.mark.parametrize("how", ["truncate", "split"])
+def test_copies_of_a_long_row_are_duplicates_of_its_pieces(tmp_path: Path, how: str) -> None:
+    twice = "\n".join([LONG, talk(40, 20, id="long")])
+    context = workspace(tmp_path, {"a.jsonl": twice}, excess_length=how)
+    run(context)
+    found = report(context)
+    assert accounted(found)
+    of_huge = 2 if how == "split" else 0
+    assert found["duplicates"] == (found["cuts"]["pieces"] - of_huge) // 2 > 0
+    ids = [row["id"] for rows in written(context).values() for row in rows]
+    assert len(set(ids)) == len(ids)
+
+
 def test_exact_tokens_counts_every_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lengths, "SAMPLE_ROWS", 10)
     files = {"a.jsonl": "".join(pair(f"question {n}") for n in range(40))}
@@ -396,6 +409,16 @@ def test_rows_that_the_rules_score_low_are_filtered_by_source(tmp_path: Path) ->
     ]
     assert found["quality"]["histogram"] == [2, 0, 0, 0, 0, 0, 0, 0, 0, 30]
     assert found["quality"]["sources"]["data/raw/a.jsonl"]["filtered"] == 1
+
+
+def test_of_two_copies_the_source_that_asks_for_less_keeps_one(tmp_path: Path) -> None:
+    good = "".join(pair(f"question {n}") for n in range(30))
+    files = {"a.jsonl": good + pair("one", REFUSAL), "b.jsonl": pair("one", REFUSAL)}
+    sources = [{"path": "data/raw/a.jsonl", "min_quality": 0.6}, {"path": "data/raw/b.jsonl"}]
+    context = workspace(tmp_path, files, sources=sources)
+    run(context)
+    assert report(context)["sources"]["data/raw/b.jsonl"]["kept"] == 1
+    assert report(context)["duplicates"] == 0
 
 
 def test_nothing_is_scored_unless_asked(mixed: Context) -> None:
