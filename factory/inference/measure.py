@@ -7,6 +7,7 @@ by the model alone.
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from factory.scoring.metrics import ScoredTurn
 
 WORKER = "factory.inference.worker"
 KILLED = -9
+ASKED = "ask-"  # what the folder of one measurement is called
 
 
 def measure(
@@ -128,7 +130,9 @@ def _ask(context: Context, name: str, values: dict[str, Any], ids: list[str]) ->
     workspace = context.workspace
     workspace.state.mkdir(parents=True, exist_ok=True)
     log = workspace.logs / f"{name}.log"
-    with tempfile.TemporaryDirectory(dir=workspace.state, prefix="ask-") as folder:
+    for left in workspace.state.glob(f"{ASKED}*"):  # by a killed run: the workspace lock is held
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=workspace.state, prefix=ASKED) as folder:
         asked, output = Path(folder, "request.json"), Path(folder, "answers.jsonl")
         request = Request(**values, ids=ids, output=str(output))
         request.save(asked)

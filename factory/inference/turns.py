@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from factory.data.conversation import Message, Row, template_tools
 from factory.errors import DataError
 from factory.scoring import tool_calls
+from factory.training.templates.training_data import Encoder
 
 
 @dataclass(frozen=True)
@@ -45,14 +47,20 @@ def _turn(tokenizer: Any, row: Row, index: int) -> Turn:
         # Reasoning templates open the answer with an empty <think> block in the prompt only, or
         # in the answer only: the part both agree on is the prompt.
         prompt = prompt[: _common_length(prompt, whole)]
-    encoded = tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
-    ids, offsets = encoded["input_ids"], encoded["offset_mapping"]
+    # As in training: control tokens that somebody wrote into a message stay text.
+    asked = {"conversations": messages[: index + 1], "tools": tools}
+    _text, ids, offsets = _encoder(tokenizer).encode(asked)
     start = next((place for place, span in enumerate(offsets) if span[0] >= len(prompt)), len(ids))
     target = _cut_after_end(tokenizer, ids[start:])
     if not target:
         raise DataError(f"assistant turn {index} renders to no tokens", where=row["id"])
     _prove_readable(tokenizer, messages[index], whole[len(prompt) :], row["id"])
     return Turn(row["id"], index, prompt, ids[:start], target)
+
+
+@lru_cache(maxsize=2)
+def _encoder(tokenizer: Any) -> Encoder:
+    return Encoder(tokenizer)
 
 
 def _render(tokenizer: Any, messages: list[Message], tools: Any, *, ask: bool) -> str:

@@ -79,9 +79,12 @@ def test_each_data_shape_goes_through_all_stages(preset: str, tmp_path: Path) ->
         *("init", "ws", "--preset", preset, "--model", "models/base", "--sample"), cwd=tmp_path
     )
     assert made.returncode == 0, made.stderr
+    left = tmp_path / "ws" / ".factory" / "ask-of-a-killed-run"
+    left.mkdir(parents=True)
     settings = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")]
     done = factory("run", "all", *settings, cwd=tmp_path / "ws")
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr}"
+    assert not left.exists()
     [release] = (tmp_path / "ws" / "models" / "release").iterdir()
     metadata = json.loads((release / "metadata.json").read_text())
     assert all((release / path).exists() for path in metadata["artifacts"].values())

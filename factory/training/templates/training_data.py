@@ -21,7 +21,60 @@ class BadData(ValueError):
     """A template, or a row, whose trained tokens cannot be told for certain."""
 
 
-class Mask:
+class Encoder:
+    """How a row becomes text and token ids, the same in training and in every measurement."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        added = tokenizer.added_tokens_decoder.values()
+        self.control = {str(token) for token in added if token.special} | {tokenizer.eos_token}
+        self.in_text = re.compile("|".join(map(re.escape, sorted(self.control, key=len)[::-1])))
+
+    def render(self, messages: list, tools: list | None = None, prompt: bool = False) -> str:
+        """The conversation as the chat template writes it."""
+        return self.tokenizer.apply_chat_template(
+            messages, tools=tools, tokenize=False, add_generation_prompt=prompt
+        )
+
+    def encode(self, row: dict) -> tuple[str, list[int], list[tuple[int, int]]]:
+        """(rendered text, token ids, character offsets) of a row.
+
+        Control tokens that users wrote into their messages stay text: they are found by rendering
+        once more with placeholders of the same length, and tokenized without their magic.
+        """
+        messages, tools = row["conversations"], row.get("tools")
+        text = self.render(messages, tools)
+        coded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        ids, offsets = coded["input_ids"], [tuple(pair) for pair in coded["offset_mapping"]]
+        hidden = self._hide([messages, tools])
+        if hidden == [messages, tools]:
+            return text, ids, offsets
+        shown = self.render(*hidden)
+        if len(shown) != len(text):
+            raise BadData("the template changes control tokens in its messages")
+        pairs = [self._split(text, pair, shown) for pair in zip(ids, offsets, strict=True)]
+        flat = [pair for piece in pairs for pair in piece]
+        return text, [pair[0] for pair in flat], [pair[1] for pair in flat]
+
+    def _hide(self, value: Any) -> Any:
+        """`value` with every control token in every string replaced by placeholders."""
+        if isinstance(value, str):
+            return self.in_text.sub(lambda found: "\ue0f2" * len(found[0]), value)
+        if isinstance(value, dict):
+            return {key: self._hide(item) for key, item in value.items()}
+        return [self._hide(item) for item in value] if isinstance(value, list) else value
+
+    def _split(self, text: str, pair: tuple, shown: str) -> list[tuple[int, tuple[int, int]]]:
+        begin, end = pair[1]
+        if text[begin:end] not in self.control or shown[begin] != "\ue0f2":
+            return [pair]
+        plain_ids = self.tokenizer(
+            text[begin:end], add_special_tokens=False, split_special_tokens=True
+        )["input_ids"]
+        return [(token, (begin, end)) for token in plain_ids]
+
+
+class Mask(Encoder):
     """Which tokens of a row are trained: the assistant's turns with their end-of-turn token.
 
     It is decided twice, by means that share no code: `by_markers` looks for the template's turn
@@ -30,21 +83,12 @@ class Mask:
     """
 
     def __init__(self, tokenizer: Any) -> None:
-        self.tokenizer = tokenizer
-        added = tokenizer.added_tokens_decoder.values()
-        self.control = {str(token) for token in added if token.special} | {tokenizer.eos_token}
-        self.in_text = re.compile("|".join(map(re.escape, sorted(self.control, key=len)[::-1])))
+        super().__init__(tokenizer)
         self.openings, self.closers, self.end_of_turn = self._turn_format()
         self.opening_ids = [self._ids_in_context(text) for text in self.openings]
         self.closer_ids = [
             tokenizer.convert_tokens_to_ids(self.in_text.findall(text)) for text in self.closers
         ]
-
-    def render(self, messages: list, tools: list | None = None, prompt: bool = False) -> str:
-        """The conversation as the chat template writes it."""
-        return self.tokenizer.apply_chat_template(
-            messages, tools=tools, tokenize=False, add_generation_prompt=prompt
-        )
 
     def _turn_format(self) -> tuple[list[str], list[str], str]:
         """(what opens an assistant turn, what closes it, the token that ends it) by the template.
@@ -108,43 +152,6 @@ class Mask:
         )
         pairs = zip(coded["input_ids"], coded["offset_mapping"], strict=True)
         return [token for token, (_, end) in pairs if end > 1], opening[len(core) :]
-
-    def encode(self, row: dict) -> tuple[str, list[int], list[tuple[int, int]]]:
-        """(rendered text, token ids, character offsets) of a row.
-
-        Control tokens that users wrote into their messages stay text: they are found by rendering
-        once more with placeholders of the same length, and tokenized without their magic.
-        """
-        messages, tools = row["conversations"], row.get("tools")
-        text = self.render(messages, tools)
-        coded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        ids, offsets = coded["input_ids"], [tuple(pair) for pair in coded["offset_mapping"]]
-        hidden = self._hide([messages, tools])
-        if hidden == [messages, tools]:
-            return text, ids, offsets
-        shown = self.render(*hidden)
-        if len(shown) != len(text):
-            raise BadData("the template changes control tokens in its messages")
-        pairs = [self._split(text, pair, shown) for pair in zip(ids, offsets, strict=True)]
-        flat = [pair for piece in pairs for pair in piece]
-        return text, [pair[0] for pair in flat], [pair[1] for pair in flat]
-
-    def _hide(self, value: Any) -> Any:
-        """`value` with every control token in every string replaced by placeholders."""
-        if isinstance(value, str):
-            return self.in_text.sub(lambda found: "\ue0f2" * len(found[0]), value)
-        if isinstance(value, dict):
-            return {key: self._hide(item) for key, item in value.items()}
-        return [self._hide(item) for item in value] if isinstance(value, list) else value
-
-    def _split(self, text: str, pair: tuple, shown: str) -> list[tuple[int, tuple[int, int]]]:
-        begin, end = pair[1]
-        if text[begin:end] not in self.control or shown[begin] != "\ue0f2":
-            return [pair]
-        plain_ids = self.tokenizer(
-            text[begin:end], add_special_tokens=False, split_special_tokens=True
-        )["input_ids"]
-        return [(token, (begin, end)) for token in plain_ids]
 
     def by_markers(self, row: dict, ids: list[int]) -> list[int]:
         """Labels by a walk over token ids, from each opening to the closer behind it."""
