@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import (
@@ -604,17 +603,6 @@ def json_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of training-config.json."""
     schema = Config.model_json_schema(by_alias=True)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-
-
-def load(path: Path, overrides: list[str] | None = None) -> Config:
-    """Read a configuration file with its preset, apply `section.key=value` overrides, validate.
-
-    Raises ConfigError naming the file, the field and the nearest right name.
-    `factory.layers.load` also tells where each value is from.
-    """
-    from factory import layers  # it is built on this module
-
-    return layers.load(path, overrides).config
 
 
 def validate(values: dict[str, Any], *, where: str = CONFIG_NAME) -> Config:

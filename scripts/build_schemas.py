@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from factory import artifacts, config, ledger, storage
+from factory.export.report import ReleaseReport
 from factory.schemas import FOLDER, SUFFIX
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -15,6 +16,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "dataset": artifacts.DatasetReport,
     "evaluation": artifacts.EvaluationReport,
     "training-status": artifacts.TrainingStatus,
+    "verification": ReleaseReport,
 }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from factory import Workspace, schemas
 from tests.conftest import factory
 
 HEAVY = ("torch", "transformers", "pydantic", "datasets", "numpy", "rich")
@@ -108,7 +109,7 @@ def test_light_commands_import_nothing_heavy(workspace: Path, arguments: list[st
     assert done.stderr.strip() == "[]", done.stderr
 
 
-@pytest.mark.parametrize("name", ["training-config", "gate", "dataset", "evaluation"])
+@pytest.mark.parametrize("name", schemas.names())
 def test_schemas_are_valid_and_true_to_the_code(tmp_path: Path, name: str) -> None:
     import jsonschema
 
@@ -135,9 +136,7 @@ def test_next_of_a_fresh_workspace(workspace: Path) -> None:
 
 
 def test_init_makes_a_workspace_that_validates(workspace: Path) -> None:
-    from factory import config
-
-    loaded = config.load(workspace / config.CONFIG_NAME)
+    loaded = Workspace(workspace).config()
     assert loaded.project.name == "ws"
     assert (workspace / "models" / "base" / "model.safetensors").is_file()
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from factory import config
+from factory import config, layers
+from factory.config import Config
 from factory.errors import ConfigError
 
 
@@ -16,15 +17,19 @@ def write(folder: Path, values: Any) -> Path:
     return path
 
 
+def load(path: Path, overrides: list[str] | None = None) -> Config:
+    return layers.load(path, overrides).config
+
+
 def test_an_empty_configuration_is_all_defaults(tmp_path: Path) -> None:
-    loaded = config.load(write(tmp_path, {}))
+    loaded = load(write(tmp_path, {}))
     assert loaded.dataset.sources == ["data/raw"]
     assert loaded.evaluation.confidence == 0.95
 
 
 def test_the_seed_configuration_loads_unchanged(tmp_path: Path) -> None:
     """The five seeds' field names, with `"max_steps": null` meaning "by epochs"."""
-    loaded = config.load(
+    loaded = load(
         write(
             tmp_path,
             {
@@ -96,21 +101,21 @@ def test_the_seed_configuration_loads_unchanged(tmp_path: Path) -> None:
 def test_errors_name_the_field(tmp_path: Path, values: Any, message: str) -> None:
     path = write(tmp_path, values)
     with pytest.raises(ConfigError) as raised:
-        config.load(path)
+        load(path)
     assert message in str(raised.value)
     assert str(path) in str(raised.value.where)
 
 
 def test_every_fault_is_listed_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as raised:
-        config.load(write(tmp_path, {"lora": {"r": 0, "lora_alpha": "x"}}))
+        load(write(tmp_path, {"lora": {"r": 0, "lora_alpha": "x"}}))
     assert "lora.r" in raised.value.message
     assert "lora.lora_alpha" in raised.value.message
 
 
 def test_overrides_are_json_or_text(tmp_path: Path) -> None:
     path = write(tmp_path, {"training": {"max_steps": 5}})
-    loaded = config.load(
+    loaded = load(
         path, ["training.learning_rate=1e-4", "project.name=my model", "training.max_steps=null"]
     )
     assert loaded.training.learning_rate == 1e-4
@@ -122,7 +127,7 @@ def test_overrides_are_json_or_text(tmp_path: Path) -> None:
 def test_a_wrong_override_says_so(tmp_path: Path, override: str) -> None:
     path = write(tmp_path, {"training": {"learning_rate": 1e-3}})
     with pytest.raises(ConfigError) as raised:
-        config.load(path, [override])
+        load(path, [override])
     assert "--set" in str(raised.value.where)
 
 

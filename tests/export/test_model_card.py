@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from factory import config as configuration
-from factory import ledger
+from factory import layers, ledger
 from factory.artifacts import Waiver, load
 from factory.base_model import BaseModel
 from factory.console import Console
@@ -42,7 +41,7 @@ def test_the_licence_is_the_one_the_base_models_card_states(
 @pytest.fixture
 def context(demo: Path) -> Context:
     workspace = Workspace(demo)
-    return Context(workspace, configuration.load(workspace.config_path), Console(quiet=True))
+    return Context(workspace, layers.load(workspace.config_path).config, Console(quiet=True))
 
 
 @pytest.fixture

@@ -96,6 +96,7 @@ def test_the_release_verifies_with_sha256sum(finished_demo: Path) -> None:
         ("metrics/evaluation.json", "evaluation"),
         (".factory/training-status.json", "training-status"),
         ("training-config.json", "training-config"),
+        ("models/release/mcp-tools-v0.1.0/verification.json", "verification"),
     ],
 )
 def test_what_is_written_is_valid_against_the_published_schema(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from factory import config as configuration
+from factory import layers
 from factory.artifacts import Waiver
 from factory.console import Console
 from factory.context import Context
@@ -35,7 +35,7 @@ def read(path: Path) -> Any:
 
 def context_of(folder: Path) -> Context:
     workspace = Workspace(folder)
-    return Context(workspace, configuration.load(workspace.config_path), Console(quiet=True))
+    return Context(workspace, layers.load(workspace.config_path).config, Console(quiet=True))
 
 
 @pytest.fixture
