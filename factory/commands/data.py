@@ -93,9 +93,9 @@ def _print(context: Context, report: DatasetReport) -> None:
     """The report as tables."""
     table = context.console.table
     table(
-        ("source", "format", "read", "kept", "rejected", "duplicates", "filtered"),
+        ("source", "format", "read", "added", "kept", "rejected", "duplicates", "filtered"),
         [
-            (name, s.format, s.read, s.kept, s.rejected, s.duplicates, s.filtered)
+            (name, s.format, s.read, s.extra, s.kept, s.rejected, s.duplicates, s.filtered)
             for name, s in report.sources.items()
         ],
     )

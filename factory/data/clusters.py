@@ -10,7 +10,7 @@ import orjson
 from factory.data.rows import Rows, Values
 from factory.data.spool import Spool
 
-LARGEST = 10
+LARGEST = 5
 SHOWN = 3
 EXCERPT = 160
 

@@ -18,7 +18,9 @@ body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding
 table{border-collapse:collapse;margin:.5rem 0 1.5rem}th,td{padding:.2rem .8rem;text-align:right}
 th:first-child,td:first-child{text-align:left}th{border-bottom:1px solid #999}
 pre{white-space:pre-wrap;background:#f6f6f6;padding:.8rem;color:#777}
-.text td{text-align:left;vertical-align:top;overflow-wrap:anywhere}.text th{text-align:left}
+.text td{text-align:left;vertical-align:top;white-space:nowrap}.text th{text-align:left}
+.text td:last-child{white-space:normal;overflow-wrap:anywhere;min-width:20rem}
+svg text{font:11px system-ui,sans-serif;fill:#555}
 mark{background:#d7f5d7;color:#0a5c0a}.bad{color:#b00020;font-weight:bold}
 """
 
@@ -57,16 +59,19 @@ def render(
         _histogram(tokens),
         "<h2>Sources</h2>",
         _table(
-            ("source", "format", "read", "kept", "rejected", "duplicates", "filtered"),
+            ("source", "format", "read", "added", "kept", "rejected", "duplicates", "filtered"),
             [
-                (name, s.format, s.read, s.kept, s.rejected, s.duplicates, s.filtered)
+                (name, s.format, s.read, s.extra, s.kept, s.rejected, s.duplicates, s.filtered)
                 for name, s in report.sources.items()
             ],
         ),
         *_section(
             "Mix",
             ("source", "asked", "got", "rows", "available", "repeats"),
-            [(n, m.asked, m.got, m.rows, m.available, m.repeats) for n, m in report.mix.items()],
+            [
+                (name, _share(m.asked), _share(m.got), m.rows, m.available, m.repeats)
+                for name, m in report.mix.items()
+            ],
         ),
         *_section("Left out", ("reason", "rows"), left_out.items()),
         *_cuts(report.cuts),
@@ -113,6 +118,10 @@ def _cell(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
 def _histogram(tokens: np.ndarray) -> str:
     """Bars of equal width over the counted rows, as inline SVG."""
     counted = tokens[tokens >= 0]
@@ -126,9 +135,16 @@ def _histogram(tokens: np.ndarray) -> str:
         f"{edges[place + 1]:.0f} tokens: {height} rows</title></rect>"
         for place, height in enumerate(heights.tolist())
     )
+    width = BARS * 16
+    marks = "".join(
+        f'<text x="{width * part / 4:.0f}" y="135" text-anchor="{anchor}">'
+        f"{edges[0] + (edges[-1] - edges[0]) * part / 4:,.0f}</text>"
+        for part, anchor in enumerate(("start", "middle", "middle", "middle", "end"))
+    )
     return (
-        f'<svg viewBox="0 0 {BARS * 16} 120" width="100%" role="img">{bars}</svg>'
-        f"<p>{edges[0]:.0f} to {edges[-1]:.0f} tokens, {len(counted):,} rows counted.</p>"
+        f'<svg viewBox="0 0 {width} 140" width="100%" role="img">{bars}{marks}</svg>'
+        f"<p>Tokens a row; the highest bar is {top:,} rows. {len(counted):,} rows counted: "
+        f"median {np.median(counted):,.0f}, longest {counted.max():,}.</p>"
     )
 
 
