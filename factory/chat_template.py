@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from factory import base_model
+from factory import base_model, storage
 from factory.context import Context
 from factory.errors import ConfigError, DataError, did_you_mean
 from factory.storage import open_regular
@@ -155,3 +155,25 @@ def _literal(node: ast.expr, variables: dict[str, Any]) -> Any:
         return ast.literal_eval(node)
     except ValueError:
         return None
+
+
+def text(context: Context) -> str:
+    """The Jinja text that renders the rows, from the configuration or the model's own files.
+
+    Empty if the model has none. Where it has several, all of them.
+    """
+    given = override(context)
+    if given is not None:
+        return given
+    folder = base_model.resolve(context).folder
+    own = folder / "chat_template.jinja"
+    if own.is_file():
+        return own.read_text(encoding="utf-8")
+    try:
+        found = storage.read_json((folder / "tokenizer_config.json").resolve())
+    except DataError:
+        return ""
+    named = found.get("chat_template") if isinstance(found, dict) else None
+    if isinstance(named, list):
+        return "\n".join(str(entry.get("template", "")) for entry in named)
+    return named if isinstance(named, str) else ""

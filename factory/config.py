@@ -452,6 +452,11 @@ class Dataset(Section):
         description="Country whose national phone numbers are meant, such as US; null: only "
         "numbers with + and a country code are found.",
     )
+    reasoning: Literal["auto", "field", "inline", "keep"] = Field(
+        "auto",
+        description="Thoughts before an answer: in reasoning_content, in its text as <think>, as "
+        "the rows have them; auto: in the field if the chat template renders it, else in the text.",
+    )
     num_proc: int | None = Field(None, ge=1, description="null: as many as the cores.")
     split_ratios: tuple[float, float, float] = Field(
         (0.8, 0.1, 0.1), description="Train, validation, test, where rows do not say it themselves."

@@ -32,6 +32,7 @@ from factory.data.mapping import ColumnMapping
 from factory.data.markup import NO_TOKENS, SpecialTokens, made_plain, occurs
 from factory.data.normalise import fold
 from factory.data.parse import check_duplicate_keys, has_escaped_colon
+from factory.data.reasoning import FIELD, KEEP, START, arranged
 from factory.data.rejection import Rejected
 from factory.data.selection import EVERYTHING, Selection, selected
 
@@ -40,13 +41,21 @@ Reject = tuple[int, str, str]  # line number, reason code, detail
 
 
 class Origin(NamedTuple):
-    """The file a block is from, as its rows name it, the format of its rows, and what to keep."""
+    """The file a block is from, as its rows name it, the format of its rows, and what to keep.
+
+    `reasoning` is where `factory.data.reasoning` puts thoughts.
+    """
 
     source: str
     format: str
     selection: Selection = EVERYTHING
     special_tokens: SpecialTokens = NO_TOKENS
     mapping: ColumnMapping | None = None
+    reasoning: str = KEEP
+
+    def marks(self) -> tuple[str, ...]:
+        """What no row may have in its text that goes through untouched."""
+        return (*self.special_tokens.tokens, *((START,) if self.reasoning == FIELD else ()))
 
 
 class Formatted(NamedTuple):
@@ -66,7 +75,7 @@ def format_block(block: Block, origin: Origin) -> Formatted:
     keys_lost = bool(text) and (
         count_byte(text, b":") != count_byte(lines, b":") + balance or has_escaped_colon(text)
     )
-    if keys_lost or occurs(lines, origin.special_tokens.tokens):
+    if keys_lost or occurs(lines, origin.marks()):
         rows = _Rows(block, origin)
         rows.read(check_each=True)
         lines = rows.lines()
@@ -83,6 +92,8 @@ class _Rows:
         self._mapping = origin.mapping
         self._plain = None if self._mapping else PLAIN.get(self._read)
         self._special_tokens = origin.special_tokens
+        self._marks = origin.marks()
+        self._reasoning = origin.reasoning
         self._id = b',"id":%b%b"' % (name[:-1].replace(b"%", b"%%"), block.place())
         self._source = b',"source":%b}\n' % name
         self._id_and_source = self._id + self._source.replace(b"%", b"%%")
@@ -104,9 +115,9 @@ class _Rows:
         """Prepare every row of the block; return the colons that were read and not written.
 
         Unless `check_each`, rows whose turns go through untouched are not looked at for special
-        tokens, and not for keys named twice: their bytes differ from what was read in other
-        fields only, a colon each, so that a key lost in any of them makes the colons of the whole
-        block not add up.
+        tokens and thoughts, and not for keys named twice: their bytes differ from what was read in
+        other fields only, a colon each, so that a key lost in any of them makes the colons of the
+        whole block not add up.
         """
         balance = 0
         for number, text, raw in self._block.rows():
@@ -115,7 +126,7 @@ class _Rows:
                     raise raw
                 if text and check_each:
                     check_duplicate_keys(text, raw)
-                marked = check_each and occurs(text, self._special_tokens.tokens)
+                marked = check_each and self._may_have_marks(text)
                 colons = None if marked else self._add_plain(raw, number)
                 if colons is None:
                     if text and not check_each:
@@ -127,6 +138,10 @@ class _Rows:
                 self.rejects.append((line, rejected.code, rejected.detail))
                 balance += text.count(b":")
         return balance
+
+    def _may_have_marks(self, text: bytes) -> bool:
+        """Whether a row may have a mark: in plain sight, as an escape, or without JSON text."""
+        return not text or b"\\u" in text or occurs(text, self._marks)
 
     def _add_plain(self, raw: dict[str, Any], number: int) -> int | None:
         """Add a row of mere texts; return the colons that were read around its turns and not
@@ -182,6 +197,7 @@ class _Rows:
         if self._mapping is not None:
             raw = self._mapping.row(raw)
         messages, tools, shape = convert(raw, self._read)
+        messages = arranged(messages, self._reasoning)
         messages, findings = made_plain(messages, self._special_tokens)
         findings += toolcalls.findings(messages, tools)
         extra = options(raw) if len(raw) > 1 else NO_OPTIONS

@@ -175,6 +175,9 @@ def _shaped(messages: list[Message]) -> tuple[list[Message], Shape]:
         filled = message["content"].strip() or message["role"] == "tool"
         if not filled and not message.get("tool_calls"):
             raise Rejected("empty_turn", f"turn {position + 1} ({message['role']})")
+    answers = [message for message in messages if message["role"] == "assistant"]
+    if answers and all(message.get("train") is False for message in answers):
+        raise Rejected("nothing_trained", f"{len(answers)} assistant turns")
     return messages, shape_of(",".join(map(ROLE, messages)))
 
 

@@ -40,17 +40,20 @@ def ingest(
     spool: Spool,
     rejects: BinaryIO,
     special: SpecialTokens,
+    reasoning: str,
     workers: int,
     bar: Bar,
 ) -> list[Source]:
     """Read every file into `spool`, write what cannot be used to `rejects`.
+
+    `reasoning` is where thoughts go, as `factory.data.reasoning` decides.
 
     Raises DataError when no file holds a single row.
     """
     _require_columns(files, settings)
     sources = [Source(file, detect_format(file, settings), Counter()) for file in files]
     read = 0
-    for done in format_pieces(_tasks(sources, settings, special), spool.folder, workers):
+    for done in format_pieces(_tasks(sources, settings, special, reasoning), spool.folder, workers):
         source = sources[done.source]
         spool.append(done)
         source.rejects.update(_write_rejects(rejects, source.file.name, done.rejects))
@@ -63,11 +66,14 @@ def ingest(
     return sources
 
 
-def _tasks(sources: Sequence[Source], settings: Dataset, special: SpecialTokens) -> Iterator[Task]:
+def _tasks(
+    sources: Sequence[Source], settings: Dataset, special: SpecialTokens, reasoning: str
+) -> Iterator[Task]:
     for number, source in enumerate(sources):
         reading = source.file.reading
         selection = _selection(settings, reading.entry)
-        origin = Origin(source.file.name, source.format.value, selection, special, reading.mapping)
+        name, form = source.file.name, source.format.value
+        origin = Origin(name, form, selection, special, reading.mapping, reasoning)
         for piece in containers.pieces(source.file.path, settings.max_line_bytes):
             yield Task(number, origin, piece)
 

@@ -34,11 +34,13 @@ RowColumn = Literal[
     "quality_score",
     "domain",
 ]
-TurnColumn = Literal["role", "content", "tool_calls", "reasoning_content", "train"]
-Column = Literal[RowColumn, TurnColumn]
+TurnColumn = Literal["role", "content", "tool_calls", "train"]
+# Of a turn, or of the row where that has one answer.
+Column = Literal[RowColumn, TurnColumn, "reasoning_content"]
 RoleName = Literal["system", "user", "assistant", "tool", "function_call"]
 
 _TURN: frozenset[str] = frozenset(get_args(TurnColumn))
+_SINGLE = frozenset((alpaca.NAME, pairs.NAME))
 # The field that a column becomes where that is another word.
 _FIELDS = {"user": "prompt", "assistant": "completion"}
 # A column that settles which format the renamed rows have.
@@ -54,6 +56,7 @@ _KEPT = frozenset(
     (
         *("id", "group", "split", "tags", "quality_score", "domain"),
         *("system", "system_prompt", "tools", "instruction", "input", "output", "history"),
+        "reasoning_content",
     )
 )
 _TURNS = ("messages", "conversations", "conversation")
@@ -76,7 +79,7 @@ class ColumnMapping(NamedTuple):
 
     def row(self, row: Row) -> Row:
         """The row under our names; raise Rejected where a turn lacks its role."""
-        fields = {_FIELDS.get(n, n): column for n, column in self.columns.items() if n not in _TURN}
+        fields = {_FIELDS.get(n, n): c for n, c in self.columns.items() if not self._of_turn(n)}
         unread = {*fields, *fields.values(), *(_TURNS if "messages" in fields else ())}
         found = {n: value for n, value in row.items() if n not in unread and self._keeps(n)}
         found |= {n: row[c] for n, c in fields.items() if c is not None and c in row}
@@ -96,8 +99,12 @@ class ColumnMapping(NamedTuple):
         """Whether a field that is not mapped stays: other conversations of the row do not."""
         return self.format is None or name in _KEPT or (self._of_turns() and name in _TURNS)
 
+    def _of_turn(self, name: str) -> bool:
+        """Whether a column is one of turns, not of rows."""
+        return name in _TURN or (name == "reasoning_content" and self.format not in _SINGLE)
+
     def _of_turns(self) -> bool:
-        return bool(self.roles) or not _TURN.isdisjoint(self.columns)
+        return bool(self.roles) or any(map(self._of_turn, self.columns))
 
     def _with_turns(self, row: Row) -> Row:
         """The row with its turns as OpenAI messages, and its system text among them."""
@@ -124,7 +131,7 @@ class ColumnMapping(NamedTuple):
         if role not in raw:
             raise Rejected("bad_message", f"no {role!r}: {excerpt(raw)}")
         named = {
-            name: column for name, column in self.columns.items() if name in _TURN and column
+            name: column for name, column in self.columns.items() if self._of_turn(name) and column
         } | {"role": role, "content": content}
         turn = {k: v for k, v in raw.items() if k not in named.values() and k not in named}
         turn |= {name: raw[column] for name, column in named.items() if column in raw}
@@ -172,13 +179,20 @@ def of(
         names = " and ".join(f"columns.{name}" for name in told.values())
         raise ValueError(f"{names} belong to different formats: {', '.join(told)}")
     found = next(iter(told), None)
-    if found is None and (roles or not _TURN.isdisjoint(given)):
-        found, told = openai.NAME, {openai.NAME: "role"}
+    alone = next((name for name in given if name in _TURN), "roles" if roles else None)
+    if found in (alpaca.NAME, pairs.NAME, chatml.NAME) and alone:
+        raise ValueError(f"{_told(alone)} goes with turns, not with columns.{told[found]}")
+    if found is None and (alone or "reasoning_content" in given):
+        found, told = openai.NAME, {openai.NAME: alone or "reasoning_content"}
     same = (sharegpt.NAME,) if found == openai.NAME else ()
     if format not in (None, "auto", found, *same) and found is not None:
-        raise ValueError(f"columns.{told[found]} is for format {found}, not {format}")
+        raise ValueError(f"{_told(told[found])} is for format {found}, not {format}")
     by_name = {name: ours for ours, names in roles.items() for name in names}
     return ColumnMapping(columns, by_name, found, where)
+
+
+def _told(name: str) -> str:
+    return name if name == "roles" else f"columns.{name}"
 
 
 def _names(row: Row) -> Iterator[str]:

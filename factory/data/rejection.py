@@ -19,6 +19,7 @@ REASONS = {
     "empty_turn": "a turn has neither text nor tool calls",
     "no_user_turn": "nobody asks",
     "no_assistant_turn": "there is nothing to learn",
+    "nothing_trained": "no assistant turn is left in the loss by its train flag",
     "bad_turn_order": "system comes first, tool results follow a call",
     "bad_tools": "tools is not a list of function schemas",
     "bad_tool_call": "a tool call lacks its name or its arguments are not a JSON object",

@@ -203,8 +203,9 @@ def score_turn(
 ) -> ScoredTurn:
     """Score one answer against the turn it stands for."""
     expected = tool_calls.expected_calls(message)
-    found = tool_calls.read(answer.text)
-    wanted = text.answer(pattern, message["content"]) if pattern and not expected else None
+    given, wished = text.said(answer.text), text.said(message["content"])
+    found = tool_calls.read(given)
+    wanted = text.answer(pattern, wished) if pattern and not expected else None
     return ScoredTurn(
         row_id=answer.row_id,
         turn=answer.turn,
@@ -215,10 +216,8 @@ def score_turn(
         call=tool_calls.score(expected, found.calls) if expected else None,
         answer=None
         if wanted is None or pattern is None
-        else text.answer(pattern, answer.text) == wanted,
-        text=None
-        if expected
-        else text.normalise(answer.text) == text.normalise(message["content"]),
+        else text.answer(pattern, given) == wanted,
+        text=None if expected else text.normalise(given) == text.normalise(wished),
         tools=tuple(call.name for call in expected),
         tags=row.get("tags", {}),
     )

@@ -12,7 +12,7 @@ from factory.scoring.tool_calls import CallScore
 
 # Raised whenever a scorer could give another number for the same text: reports made with
 # different versions are not comparable.
-SCORER_VERSION = 1
+SCORER_VERSION = 2
 COMPARED = ("exact_match", "tool_accuracy", "parameter_f1", "text_match", "loss")
 
 

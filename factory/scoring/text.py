@@ -13,6 +13,11 @@ def normalise(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
+def said(text: str) -> str:
+    """An answer without the thoughts before it; a prompt may have opened them already."""
+    return text.rpartition("</think>")[2]
+
+
 def compile_answer(pattern: str | None) -> re.Pattern[str] | None:
     """Compile `evaluation.answer_pattern`; ConfigError if it is no expression with a group."""
     if pattern is None:

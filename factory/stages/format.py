@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from factory import artifacts, base_model, ledger, storage
+from factory import artifacts, base_model, chat_template, ledger, storage
 from factory.artifacts import (
     Check,
     CutReport,
@@ -27,6 +27,7 @@ from factory.data import (
     page,
     placement,
     privacy,
+    reasoning,
     report,
     schema,
     semantic,
@@ -62,6 +63,7 @@ def run(context: Context) -> dict[str, Decision]:
     """
     paths = [context.path(f"dataset.{key}") for key in ("path", "validation_path", "test_path")]
     files = sources.configured(context)
+    thoughts = reasoning.decide(context.config.dataset.reasoning, chat_template.text(context))
     workers = work.choose_workers(files, context.config.dataset.num_proc)
     with (
         Spool(context.workspace.state) as spool,
@@ -74,6 +76,7 @@ def run(context: Context) -> dict[str, Decision]:
                 spool,
                 rejects,
                 _special_tokens(context),
+                thoughts.value,
                 workers.value,
                 bar,
             )
@@ -115,7 +118,13 @@ def run(context: Context) -> dict[str, Decision]:
     artifacts.save(summary, context.workspace.dataset_report)
     _show(context, summary, paths)
     formats = {f"format of {source.file.name}": source.format for source in found}
-    return {**formats, **sources.commits(context), "workers": workers, "split": placed.decision}
+    return {
+        **formats,
+        **sources.commits(context),
+        "workers": workers,
+        "reasoning": thoughts,
+        "split": placed.decision,
+    }
 
 
 def judge(context: Context) -> list[Check]:

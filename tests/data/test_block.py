@@ -156,3 +156,14 @@ def test_any_conversation_comes_out_as_it_went_in(
     assert [found["conversations"] for found in rows_of(done)] == good
     assert {code for _, code, _ in done.rejects} <= {"lone_surrogate", "invalid_utf8"}
     assert all(map(canonical, done.lines.splitlines()))
+
+
+@pytest.mark.parametrize("flag", ["train", "loss", "weight", "loss_weight"])
+def test_a_row_of_which_nothing_is_trained_is_refused(flag: str) -> None:
+    said = {"role": "assistant", "content": "Hello", flag: 0}
+    ask = {"role": "user", "content": "Hi"}
+    rows = [{"messages": turns} for turns in ([ask, said], [ask, said, ask, {**said, flag: 1}])]
+    block = LineBlock(1, b"".join(map(orjson.dumps, rows)).replace(b"}]}{", b"}]}\n{"), 1 << 20)
+    done = format_block(block, Origin("a", "openai"))
+    assert [code for _, code, _ in done.rejects] == ["nothing_trained"]
+    assert len(done.records) == 1

@@ -300,6 +300,16 @@ MORE = {
         {"prompt": "Hi", "chosen": "Hello", "rejected": "Go away"},
         [USER, SAID],
     ),
+    "preference with an instruction and its input": (
+        {"instruction": "Say", "input": "Hi", "history": [["a", "b"]], "chosen": "Hello"}
+        | {"rejected": "No"},
+        [
+            {"role": "user", "content": "a"},
+            {"role": "assistant", "content": "b"},
+            {"role": "user", "content": "Say\nHi"},
+            SAID,
+        ],
+    ),
     "preference with conversations": (
         {"chosen": [USER, SAID], "rejected": [USER, {"role": "assistant", "content": "No"}]},
         [USER, SAID],
@@ -330,3 +340,12 @@ def test_text_between_chatml_turns_is_not_lost_silently() -> None:
     with pytest.raises(Rejected) as caught:
         FORMATS["chatml"].read({"text": text})
     assert caught.value.code == "bad_message"
+
+
+def test_a_chosen_side_that_answers_nothing_is_refused() -> None:
+    with pytest.raises(Rejected) as caught:
+        turns({"prompt": [USER, SAID], "chosen": [USER], "rejected": [SAID]})
+    assert (caught.value.code, caught.value.detail) == (
+        "bad_turn_order",
+        "chosen ends with a user turn",
+    )

@@ -123,6 +123,11 @@ def test_calls_and_their_results_keep_their_meaning() -> None:
             [("user", "Hi"), ("assistant", "Hello")],
         ),
         (
+            {"Question": "Hi", "Why": "Polite.", "Response": "Hello"},
+            {"user": "Question", "assistant": "Response", "reasoning_content": "Why"},
+            [("user", "Hi"), ("assistant", "Hello", "Polite.")],
+        ),
+        (
             {"body": "<|im_start|>user\nHi<|im_end|><|im_start|>assistant\nHello<|im_end|>"},
             {"text": "body"},
             [("user", "Hi"), ("assistant", "Hello")],
@@ -166,11 +171,16 @@ def test_options_are_renamed_too() -> None:
         ({"columns": {"user": "q"}}, "go together"),
         ({"columns": {"messages": "m", "instruction": "i"}}, "does not go with"),
         ({"columns": {"text": "t", "instruction": "i"}}, "different formats"),
+        (
+            {"columns": {"user": "q", "assistant": "a", "role": "r"}},
+            "columns.role goes with turns, not with columns.user",
+        ),
+        ({"columns": {"instruction": "i"}, "roles": {"user": "u"}}, "roles goes with turns"),
         ({"columns": {"role": "r"}, "format": "alpaca"}, "is for format openai, not alpaca"),
         ({"columns": {"mesages": "m"}}, "unknown name; did you mean 'messages'?"),
         ({"roles": {"human": "h"}}, r"unknown name; one of system, user"),
         ({"colums": {}}, "unknown field; did you mean 'columns'?"),
-        ({"path": None}, "it needs a path"),
+        ({"path": None}, "it needs one of path, hub and name"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(source: dict[str, Any], message: str) -> None:

@@ -23,6 +23,13 @@ def read(row: dict[str, Any], template: str = "") -> tuple[list[Message], Any]:
     """
     if not matches(row):
         raise Rejected("wrong_format", f"fields: {excerpt(sorted(row))}")
+    messages = request(row, template)
+    messages.append(answer(row, "output"))
+    return messages, row.get("tools")
+
+
+def request(row: dict[str, Any], template: str = "") -> list[Message]:
+    """What stands before the answer: system text, history, and the request itself."""
     instruction, given = text(row, "instruction"), text(row, "input")
     messages: list[Message] = []
     if system := text(row, "system"):
@@ -35,8 +42,15 @@ def read(row: dict[str, Any], template: str = "") -> tuple[list[Message], Any]:
     else:
         asked = "\n".join(part for part in (instruction, given) if part)
     messages.append({"role": "user", "content": asked})
-    messages.append({"role": "assistant", "content": text(row, "output")})
-    return messages, row.get("tools")
+    return messages
+
+
+def answer(row: dict[str, Any], field: str) -> Message:
+    """The one answer of a row, with the thoughts that stand beside it."""
+    turn: Message = {"role": "assistant", "content": text(row, field)}
+    if thoughts := text(row, "reasoning_content"):
+        turn["reasoning_content"] = thoughts
+    return turn
 
 
 def text(row: dict[str, Any], field: str) -> str:

@@ -26,6 +26,7 @@ ROLE_NAMES: dict[str, Role] = {
     "function": "tool",
 }
 _TRAIN_FLAGS = ("train", "loss", "weight", "loss_weight")
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 _TEXT_PARTS = ("text", "input_text", "output_text")
 _REASONING_PARTS = ("reasoning", "thinking")
 
@@ -142,14 +143,25 @@ def _calls(raw: dict[str, Any]) -> list[ToolCall]:
 
 def _add_fields(turn: Message, raw: dict[str, Any]) -> None:
     """Keep what templates and training know besides role and content."""
-    for name in ("name", "tool_call_id", "reasoning_content"):
+    for name in ("name", "tool_call_id"):
         value = raw.get(name)
         if value is None:
             continue
         if type(value) is not str:
             raise Rejected("bad_field", f"{name}: {excerpt(value)}")
         turn[name] = value
-    if turn["role"] == "assistant" and not trained(raw):
+    if turn["role"] == "assistant":
+        carry_over(turn, raw)
+
+
+def carry_over(turn: Message, raw: dict[str, Any]) -> None:
+    """Add the thoughts and the train flag of an assistant's turn, or of the row that holds it."""
+    found = next((raw[name] for name in _THOUGHTS if raw.get(name)), None)
+    if found is not None:
+        if type(found) is not str:
+            raise Rejected("bad_field", f"reasoning_content: {excerpt(found)}")
+        turn["reasoning_content"] = found
+    if not trained(raw):
         turn["train"] = False
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from factory.data.conversation import Message
-from factory.data.formats.alpaca import text
+from factory.data.formats.alpaca import answer, text
 from factory.data.rejection import Rejected, excerpt
 
 NAME = "pairs"
@@ -42,5 +42,5 @@ def read(row: dict[str, Any]) -> tuple[list[Message], Any]:
         if (system := text(row, field))
     ]
     messages.append({"role": "user", "content": text(row, pair[0])})
-    messages.append({"role": "assistant", "content": text(row, pair[1])})
+    messages.append(answer(row, pair[1]))
     return messages, row.get("tools")

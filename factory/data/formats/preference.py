@@ -13,7 +13,7 @@ from factory.data.rejection import Rejected, excerpt
 
 NAME = "preference"
 
-_PROMPTS = ("prompt", "question", "instruction", "messages", "conversations")
+_PROMPTS = ("prompt", "question", "messages", "conversations")
 
 
 def matches(row: dict[str, Any]) -> bool:
@@ -26,12 +26,21 @@ def read(row: dict[str, Any]) -> tuple[list[Message], Any]:
     if "chosen" not in row:
         raise Rejected("wrong_format", f"fields: {excerpt(sorted(row))}")
     chosen = _turns(row["chosen"], "assistant")
-    asked = next((row[name] for name in _PROMPTS if name in row), None)
-    before = _turns(asked, "user") if asked else []
+    if chosen[-1]["role"] != "assistant":
+        raise Rejected("bad_turn_order", f"chosen ends with a {chosen[-1]['role']} turn")
+    before = _asked(row)
     messages = chosen if chosen[: len(before)] == before else before + chosen
     if (system := alpaca.text(row, "system")) and messages[0]["role"] != "system":
         messages = [{"role": "system", "content": system}, *messages]
     return messages, row.get("tools")
+
+
+def _asked(row: dict[str, Any]) -> list[Message]:
+    """The turns before the answer; none if the chosen side holds them."""
+    asked = next((row[name] for name in _PROMPTS if name in row), None)
+    if asked:
+        return _turns(asked, "user")
+    return alpaca.request(row) if "instruction" in row else []
 
 
 def _turns(value: Any, role: str) -> list[Message]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from factory.data import toolcalls
 from factory.data.conversation import Message, Role
-from factory.data.formats.openai import role_of, trained
+from factory.data.formats.openai import carry_over, role_of
 from factory.data.formats.plain import PlainNames
 from factory.data.rejection import Rejected, excerpt
 
@@ -87,7 +87,7 @@ def _turn(raw: Any) -> Message:
 
 
 def _flagged(turn: Message, raw: dict[str, Any]) -> Message:
-    """Carry over a turn's train flag, if it has one."""
-    if len(raw) > 2 and turn["role"] == "assistant" and not trained(raw):
-        turn["train"] = False
+    """Carry over a turn's thoughts and train flag, if it has any."""
+    if len(raw) > 2 and turn["role"] == "assistant":
+        carry_over(turn, raw)
     return turn
