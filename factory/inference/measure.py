@@ -214,9 +214,7 @@ def score_turn(
         truncated=answer.truncated,
         broken=found.broken,
         call=tool_calls.score(expected, found.calls) if expected else None,
-        answer=None
-        if wanted is None or pattern is None
-        else text.answer(pattern, given) == wanted,
+        answer=None if wanted is None or pattern is None else text.answer(pattern, given) == wanted,
         text=None if expected else text.normalise(given) == text.normalise(wished),
         tools=tuple(call.name for call in expected),
         tags=row.get("tags", {}),

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -163,7 +164,7 @@ def test_a_row_of_which_nothing_is_trained_is_refused(flag: str) -> None:
     said = {"role": "assistant", "content": "Hello", flag: 0}
     ask = {"role": "user", "content": "Hi"}
     rows = [{"messages": turns} for turns in ([ask, said], [ask, said, ask, {**said, flag: 1}])]
-    block = LineBlock(1, b"".join(map(orjson.dumps, rows)).replace(b"}]}{", b"}]}\n{"), 1 << 20)
+    block = LineBlock(1, b"\n".join(map(orjson.dumps, rows)), 1 << 20)
     done = format_block(block, Origin("a", "openai"))
     assert [code for _, code, _ in done.rejects] == ["nothing_trained"]
     assert len(done.records) == 1

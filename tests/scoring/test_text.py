@@ -31,3 +31,10 @@ def test_a_wrong_pattern_names_its_field(pattern: str) -> None:
     with pytest.raises(ConfigError) as raised:
         text.compile_answer(pattern)
     assert raised.value.where == "evaluation.answer_pattern"
+
+
+@pytest.mark.parametrize(
+    "answer", ["2", "<think>One and one.</think>2", "One and one.\n</think>2", "<think></think>2"]
+)
+def test_what_is_said_stands_behind_the_thoughts(answer: str) -> None:
+    assert text.said(answer) == "2"

@@ -653,3 +653,26 @@ def test_rows_without_a_system_turn_get_the_configured_one(tmp_path: Path) -> No
 
 def turns(text: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": text}, {"role": "assistant", "content": "yes"}]
+
+
+THOUGHT = {"reasoning_content": "Because.", **turns("a")[1]}
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        (None, {"role": "assistant", "content": "<think>\nBecause.\n</think>\n\nyes"}),
+        ("{% for m in messages %}{{ m.reasoning_content }}{{ m.content }}{% endfor %}", THOUGHT),
+    ],
+)
+def test_thoughts_go_where_the_template_renders_them(
+    tmp_path: Path, template: str | None, expected: dict[str, str]
+) -> None:
+    rows = [[turns(name)[0], THOUGHT] for name in "abc"]
+    files = {"a.jsonl": "".join(json.dumps({"messages": row}) + "\n" for row in rows)}
+    name = "template.jinja" if template else None
+    context = workspace(tmp_path, files, chat_template=name, split_ratios=[1, 0, 0])
+    (tmp_path / "template.jinja").write_text(template or "")
+    decision = run(context)["reasoning"]
+    assert decision.value == ("field" if template else "inline")
+    assert [row["conversations"][1] for row in written(context)["train"]] == [expected] * 3
