@@ -46,14 +46,15 @@ def _again(report: DatasetReport) -> str:
 
 def _schema(report: DatasetReport) -> Check:
     passed = report.schema_violations == 0 and report.schema_checked > 0
+    written = sum(split.rows for split in report.splits.values())
     return Check(
         id="format.schema",
         value=report.schema_violations,
         threshold=0,
         passed=passed,
         why=(
-            f"{report.schema_violations} of {report.schema_checked} written rows that were read "
-            "back break the schema of the canonical row"
+            f"{report.schema_violations} of {report.schema_checked} rows that were read back, of "
+            f"{written} written, break the schema of the canonical row"
         ),
     )
 

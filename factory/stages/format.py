@@ -104,7 +104,7 @@ def run(context: Context) -> dict[str, Decision]:
             hashes=hashes,
             leakage=placed.leakage,
             mix=mixed,
-            schema=schema.violations(paths),
+            schema=schema.violations(paths, context.config.dataset.seed),
             cuts=cuts,
             quality=quality,
             pii=private,
