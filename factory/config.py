@@ -322,7 +322,8 @@ class Source(Section):
     @property
     def label(self) -> str:
         """What reports call it."""
-        return self.name or ", ".join(self.paths) or f"hf:{self.hub}"
+        parts = (f"{HUB_PREFIX}{self.hub}", self.subset, self.split)
+        return self.name or ", ".join(self.paths) or "/".join(part for part in parts if part)
 
 
 class Mixed(Source):

@@ -97,15 +97,16 @@ def report(
     weights = sum(entry.weight or 0 for entry in entries)
     of = [n + more for n, more in zip(in_train, again, strict=True)] if any(again) else counts
     total = sum(of)
+    labels = [entry.label for entry in entries]
     return {
-        entry.label: MixReport(
+        label if labels.count(label) == 1 else f"{label} [{place}]": MixReport(
             asked=None if entry.weight is None else round(entry.weight / weights, 6),
             got=round(of[place] / total, 6) if total else 0.0,
             rows=counts[place],
             available=available[place],
             repeats=again[place],
         )
-        for place, entry in enumerate(entries)
+        for place, (label, entry) in enumerate(zip(labels, entries, strict=True))
     }
 
 

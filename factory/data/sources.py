@@ -19,6 +19,11 @@ from factory.data.indexes import llamafactory
 from factory.data.mapping import ColumnMapping
 from factory.errors import ConfigError, DataError
 
+# Not rows: a list of data sets is read where it is named itself; the others are what `datasets`
+# writes beside the rows that it saves.
+_ABOUT = (llamafactory.FILE_NAME, "state.json", "dataset_dict.json")
+_SPLIT_FOLDERS = ("train", "validation", "val", "test")
+
 
 class Reading(NamedTuple):
     """How the rows of a source are to be read: what its table in the configuration says.
@@ -144,12 +149,8 @@ def _files(path: Path, source: str) -> list[Path]:
             raise DataError("no readable file matches", where=source, hint="check dataset.sources")
         return files
     if path.is_dir():
-        # A list of data sets is not rows; it is read where it is named itself.
-        files = [
-            file
-            for file in storage.list_files(path)
-            if is_readable(file) and not llamafactory.is_index(file.name)
-        ]
+        files = [file for file in storage.list_files(path) if is_readable(file)]
+        files = [file for file in files if file.name not in _ABOUT]
         if not files:
             raise DataError(
                 f"no {', '.join(SUFFIXES)} file here", where=source, hint="put raw examples there"
@@ -172,7 +173,17 @@ def is_readable(path: Path) -> bool:
 
 
 def split_of(path: Path) -> int:
-    """The split that a file name promises: `test.jsonl`, `gsm8k_test.jsonl`, `demo-val.json`."""
+    """The split that a file's name or folder promises: `gsm8k_test.jsonl`, `test/a.jsonl`.
+
+    The name decides if both do; a folder counts only inside the workspace.
+    """
     words = re.split(r"[^a-z]+", path.name.lower().partition(".")[0])
     named = [SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES]
-    return named[-1] if named else NO_SPLIT
+    if named:
+        return named[-1]
+    inside = not path.is_absolute() and ".." not in path.parts
+    return SPLIT_NAMES[path.parent.name] if inside and _in_split(path) else NO_SPLIT
+
+
+def _in_split(path: Path) -> bool:
+    return path.parent.name in _SPLIT_FOLDERS

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from factory.data import containers
+from factory.data import containers, formats
 from factory.data.containers import json_array, jsonl
 from factory.data.rejection import Rejected
 from factory.errors import DataError
@@ -194,6 +194,43 @@ def test_text_lines(tmp_path: Path) -> None:
         (2, "line_too_long"),
         (3, "invalid_utf8"),
         (4, {"text": "four"}),
+    ]
+
+
+CHATML = """\
+<|im_start|>user
+Hi
+
+there<|im_end|>
+<|im_start|>assistant
+Hello<|im_end|>
+
+<|im_start|>user
+Again
+<|im_end|>
+<|im_start|>assistant
+Yes<|im_end|>
+<|im_start|>system
+Brief.<|im_end|>
+<|im_start|>user
+Third<|im_end|>
+<|im_start|>assistant
+Ok<|im_end|>
+"""
+
+
+def test_text_of_conversations(tmp_path: Path) -> None:
+    """A blank line inside a turn ends nothing."""
+    lines = CHATML.splitlines(keepends=True)
+    found = [(1, lines[:7]), (8, lines[7:12]), (13, lines[12:])]
+    expected = [(n, {"text": "".join(part).rstrip("\n")}) for n, part in found]
+    assert rows(write(tmp_path, "a.txt", b"\xef\xbb\xbf" + CHATML.encode())) == expected
+    packed = write(tmp_path, "a.txt.gz", gzip.compress(b"\n\n" + CHATML.encode()))
+    assert [number for number, _ in rows(packed)] == [3, 10, 15]
+    assert [formats.READERS["chatml"](row)[0][0]["content"] for _, row in expected] == [
+        "Hi\n\nthere",
+        "Again\n",
+        "Brief.",
     ]
 
 

@@ -241,7 +241,7 @@ def test_turns_that_axolotl_leaves_out_of_the_loss(tmp_path: Path) -> None:
         ({"path": "json", "data_files": ["a.jsonl", "b.jsonl"]}, ["a.jsonl", "b.jsonl"]),
         ({"path": "raw", "data_files": "a.jsonl"}, ["raw/a.jsonl"]),
         ({"path": "raw/deep", "split": "train"}, ["raw/deep"]),
-        ({"path": "someone/talks"}, ["hf:someone/talks"]),
+        ({"path": "someone/talks"}, ["hf:someone/talks/train"]),
     ],
 )
 def test_where_axolotl_finds_rows(tmp_path: Path, entry: Any, paths: list[str]) -> None:

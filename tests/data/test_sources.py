@@ -51,6 +51,11 @@ def test_a_file_named_twice_is_read_once(root: Path) -> None:
         ("contest.jsonl", -1),
         ("latest.jsonl", -1),
         ("sft_demo_50.jsonl", -1),
+        ("data/test/data-00000-of-00001.arrow", 2),
+        ("data/test/train.jsonl", 0),
+        ("test/deep/a.jsonl", -1),
+        ("/home/test/a.jsonl", -1),
+        ("../test/a.jsonl", -1),
     ],
 )
 def test_file_names_promise_splits(name: str, split: int) -> None:
@@ -72,3 +77,13 @@ def test_a_pattern_means_the_files_it_matches(root: Path) -> None:
 def test_a_pattern_that_matches_nothing_is_an_error(root: Path) -> None:
     with pytest.raises(DataError, match="matches"):
         find(root, "raw/*.parquet")
+
+
+def test_what_datasets_saves_beside_its_rows_is_none(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    rows = datasets.Dataset.from_list([{"prompt": "a", "completion": "b"}])
+    datasets.DatasetDict({"train": rows, "test": rows}).save_to_disk(tmp_path / "saved")
+    assert find(tmp_path, "saved") == [
+        ("saved/test/data-00000-of-00001.arrow", 2),
+        ("saved/train/data-00000-of-00001.arrow", 0),
+    ]

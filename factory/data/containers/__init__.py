@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from factory.data.containers import compressed, json_array, jsonl, table
+from factory.data.containers import compressed, json_array, jsonl, table, text
 from factory.data.parse import Parsed
 from factory.errors import DataError
 
@@ -44,7 +44,7 @@ _READERS: dict[str, Callable[[Path, int], Iterator[Piece]]] = {
     ".json": json_array.pieces,
     ".csv": table.separated,
     ".tsv": table.separated,
-    ".txt": table.text_lines,
+    ".txt": text.pieces,
     ".parquet": table.columnar,
     ".arrow": table.columnar,
 }

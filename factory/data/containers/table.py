@@ -1,4 +1,4 @@
-"""Tables: `.csv`, `.tsv`, `.parquet`, `.arrow`; and `.txt`, a table of one column `text`.
+"""Tables: `.csv`, `.tsv`, `.parquet`, `.arrow`.
 
 Rows are numbered from 1. Empty cells are missing fields. Parquet and Arrow are read in batches
 by pyarrow, which keeps nested columns (messages, tools) as they are.
@@ -69,30 +69,6 @@ def _cells(header: list[str], cells: list[str]) -> dict[str, Any] | Rejected:
     if len(cells) != len(header):
         return Rejected("wrong_format", f"{len(cells)} cells under {len(header)} column names")
     return {name: cell for name, cell in zip(header, cells, strict=True) if cell != ""}
-
-
-def text_lines(path: Path, max_line_bytes: int) -> Iterator[RowBlock]:
-    """Read a `.txt` file: every line that is not blank is a row with one field, `text`."""
-    with opened(path) as file:
-        yield from _in_blocks(_text(line, max_line_bytes) for line in _capped(file, max_line_bytes))
-
-
-def _capped(file: BinaryIO, limit: int) -> Iterator[bytes]:
-    """Lines, of which no more than `limit` bytes and one are kept."""
-    while line := file.readline(limit + 1):
-        rest = line
-        while len(rest) > limit and not rest.endswith(b"\n"):
-            rest = file.readline(limit + 1)
-        yield line
-
-
-def _text(line: bytes, limit: int) -> dict[str, Any] | Rejected:
-    if len(line) > limit:
-        return Rejected("line_too_long", f"more than {limit} bytes")
-    try:
-        return {"text": line.decode("utf-8").rstrip("\r\n")}
-    except UnicodeDecodeError as error:
-        return Rejected("invalid_utf8", f"byte {error.start}")
 
 
 def columnar(path: Path, _max_line_bytes: int) -> Iterator[RowBlock]:
