@@ -634,9 +634,11 @@ def explain(fault: Any, root: type[BaseModel] = Config) -> str:
         known = re.findall(r"'(\w+)'", fault["ctx"]["expected"])
         told = did_you_mean(str(name), known) or f"; one of {', '.join(known)}"
         return f"{place.removesuffix('.[key]')}: unknown name{told}"
+    if fault["type"] == "model_type":
+        return f"{place}: is a section, with fields of its own (got {fault['input']!r:.60})"
     given = repr(fault["input"])
     given = given if len(given) <= 60 else given[:57] + "..."
-    return f"{place}: {fault['msg']} (got {given})"
+    return f"{place}: {fault['msg'].removeprefix('Value error, ')} (got {given})"
 
 
 def _siblings(root: type[BaseModel], location: Sequence[Any]) -> list[str]:

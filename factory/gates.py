@@ -52,7 +52,8 @@ def _enough_rows(check: str, measured: Metrics, limits: Evaluation) -> Check:
         value=measured.rows,
         threshold=limits.min_rows,
         passed=passed,
-        why=f"{measured.rows} test rows measured, at least {limits.min_rows} are needed",
+        why=f"{measured.rows} test rows measured, at least {limits.min_rows} are needed"
+        + ("" if passed else " (evaluation.min_rows; dataset.split_ratios gives test its share)"),
     )
 
 

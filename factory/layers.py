@@ -91,7 +91,9 @@ def named(name: str, root: Path) -> Resolved:
         return load(path / CONFIG_NAME)
     if path.is_file():
         return load(path)
-    return of_preset(name, presets.load(root))
+    catalog = presets.load(root)
+    catalog.entry("presets", name, where=f"{name}, which is no file and no folder either")
+    return of_preset(name, catalog)
 
 
 def of_preset(name: str, catalog: Catalog) -> Resolved:
@@ -395,9 +397,12 @@ def _default(section: str, name: str) -> Any:
     known = Config.model_fields.get(section)
     if known is None:
         raise _unknown(section, Config)
+    kind = _section(section)
+    if not name and kind is not Section:
+        fields = ", ".join(f"{section}.{field}" for field in kind.model_fields)
+        raise ConfigError(f"{section} is a section", where="--why", hint=f"name one: {fields}")
     if not name:
         return known.default
-    kind = _section(section)
     if name not in kind.model_fields:
         raise _unknown(name, kind, prefix=f"{section}.")
     return kind.model_fields[name].get_default(call_default_factory=True)

@@ -71,7 +71,7 @@ def checked(template: str) -> str:
     for name in _PLACEHOLDER.findall(template):
         if name not in PLACEHOLDERS:
             nearest = did_you_mean(name, PLACEHOLDERS)
-            raise ValueError(f"no placeholder {{{name}}}{nearest}: it knows {_known()}")
+            raise ValueError(f"no placeholder {{{name}}}, it knows {_known()}{nearest}")
     plain = _PLACEHOLDER.sub("", template)
     if not re.fullmatch(r"[A-Za-z0-9._-]*", plain) or template.startswith("."):
         raise ValueError(f"letters, digits, dot, dash, underscore, {_known()}")

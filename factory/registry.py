@@ -19,8 +19,11 @@ from factory.workspace import Workspace
 
 CHANNELS = "channels.json"
 CHANNEL_NAME = re.compile(r"^[a-z][a-z0-9-]{0,40}$")
-# Of metadata.json: when a stage ended says nothing about what two models differ in.
-NOT_COMPARED = re.compile(r"(^gates\.|_at$|^training\.(run_id|attempt|duration|tokens_per_second))")
+# Of metadata.json: names of files, and when a stage ended, say nothing about what two models
+# differ in.
+NOT_COMPARED = re.compile(
+    r"(^gates\.|^artifacts\.|_at$|^training\.(run_id|attempt|duration|tokens_per_second))"
+)
 
 
 @dataclass(frozen=True)

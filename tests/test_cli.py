@@ -129,6 +129,12 @@ def test_status_of_a_fresh_workspace(workspace: Path) -> None:
     assert [stage["state"] for stage in stages] == ["not run"] * 5
 
 
+def test_a_release_of_a_fresh_workspace_says_what_comes_first(workspace: Path) -> None:
+    answer = json.loads(factory("release", "--dry-run", "--json", cwd=workspace).stdout)
+    assert answer["first"].startswith("python -m factory run format")
+    assert "run all" in factory("models", "list", cwd=workspace).stdout
+
+
 def test_next_of_a_fresh_workspace(workspace: Path) -> None:
     action = json.loads(factory("next", "--json", cwd=workspace).stdout)
     assert action["stage"] == "format"

@@ -45,6 +45,9 @@ def _list(options: argparse.Namespace) -> int:
     if invocation.wants_json(options):
         invocation.print_json({"releases": found, "channels": channels})
         return 0
+    if not found:
+        invocation.console(options).line("no releases yet: python -m factory run all makes one")
+        return 0
     columns = ["name", "version", "base", "exact_match", "loss", "gguf", "ended_at", "channels"]
     rows = [[_cell(release[column]) for column in columns] for release in found]
     invocation.console(options).table(columns, rows)

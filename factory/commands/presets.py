@@ -78,7 +78,8 @@ def _all(catalog: Catalog, kind: str, options: argparse.Namespace) -> int:
 
 def _one(catalog: Catalog, kind: str, options: argparse.Namespace) -> int:
     entry = catalog.entry(kind, options.name)
-    answer: dict[str, Any] = {"name": options.name, "from": entry.where, **entry.values}
+    named = kind if kind in ("lora", "hardware", "hyperparameters") else kind.removesuffix("s")
+    answer: dict[str, Any] = {named: options.name, "from": entry.where, **entry.values}
     if kind == "presets" and catalog.preset(options.name).by_memory:
         answer["here"] = _picked(catalog, options.name)
     if kind == "presets" and not catalog.preset(options.name).listed:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from factory.commands import invocation
+
+if TYPE_CHECKING:
+    from factory.context import Context
 
 
 def add_parser(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -50,9 +53,20 @@ def _release(options: argparse.Namespace) -> int:
         # Last: a release that was refused leaves the version as it was.
         version.write(workspace.config_path, resolved.config.project.version)
     folder = workspace.relative(pipeline.release_folder(context))
+    before = _first(context) if options.dry_run else None
     if invocation.wants_json(options):
         stages = [outcome.as_json() for outcome in outcomes]
-        invocation.print_json({"release": folder, "stages": stages})
+        invocation.print_json({"release": folder, "stages": stages, "first": before})
     else:
+        if before:
+            print(f"first: {before}")
         print(f"{'would be ' if options.dry_run else ''}{folder}")
     return 0
+
+
+def _first(context: Context) -> str | None:
+    """What has to be done before a release can be made, or None."""
+    from factory import advice
+
+    action = advice.next_action(context)
+    return None if action["stage"] in (None, "export") else f"{action['command']} ({action['why']})"

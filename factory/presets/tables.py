@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from factory.config import Expert, Lora, Section, Source, Training
+from factory.config import Expert, Lora, Model, Section, Source, Training
 
 Values = dict[str, Any]
 
@@ -54,13 +54,14 @@ class Hardware(Section):
             "per_device_train_batch_size": min(default_batch, self.max_batch_size),
         }
         lora: Values = {"r": min(Lora().r, self.max_lora_rank)}
+        length = min(Model().max_seq_length, self.max_sequence_length)
         if not self.supports_bf16:
             training["bf16"] = False
         if not self.supports_fp16:
             training["fp16"] = False
         if not self.supports_gradient_checkpointing:
             lora["use_gradient_checkpointing"] = False
-        return {"training": training, "lora": lora}
+        return {"training": training, "lora": lora, "model": {"max_seq_length": length}}
 
 
 class ExpertProfile(Expert):

@@ -86,6 +86,23 @@ def test_migrate_writes_a_file_that_loads(root: Path, capsys: Captured) -> None:
     assert shown["training.per_device_train_batch_size"]["value"] == 3  # type: ignore[index]
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["show", "--why", "lora"], "lora.r, lora.lora_alpha"),
+        (["show", "--why", "lorra"], "did you mean 'lora'"),
+        (["diff", "gemma-3-4", "."], "no file and no folder either: no preset 'gemma-3-4'"),
+        (["validate", "--set", "lora=3"], "lora: is a section"),
+        (["validate", "--set", "project.release_name=x"], "release_name: it needs {version}"),
+    ],
+)
+def test_a_mistake_is_one_message(
+    root: Path, capsys: Captured, words: list[str], said: str
+) -> None:
+    assert main(["config", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_a_verb_is_needed(root: Path, capsys: Captured) -> None:
     assert main(["config"]) == 2
     assert main(["config", "shw"]) == 2

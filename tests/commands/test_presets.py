@@ -41,6 +41,9 @@ def test_one_preset_in_full_with_its_memory(capsys: Captured) -> None:
     assert 4 < shown["memory"]["phases_gb"]["training"] < 6
     assert main(["presets", "--hardware", "mac-mps"]) == 0
     assert "max_lora_rank: 8" in capsys.readouterr().out
+    assert main(["presets", "--hardware", "mac-mps", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["hardware"], shown["name"]) == ("mac-mps", "Mac M1/M2/M3 with MPS")
 
 
 def test_suggestions_are_ranked(capsys: Captured) -> None:
