@@ -80,8 +80,16 @@ def load(
     layer at fault, the field and the nearest right name.
     """
     path = config_file.locate(path)
-    layer = Layer(path.name, str(path), _canonical(config_file.read(path)))
-    return resolve(layer, overrides, root=path.parent, preset=preset, fit=fit)
+    values = config_file.read(path)
+    layer = Layer(path.name, str(path), _canonical(values))
+    try:
+        return resolve(layer, overrides, root=path.parent, preset=preset, fit=fit)
+    except ConfigError as error:
+        from factory import migrate  # it is built on this module's own
+
+        if tool := migrate.recognised(values):
+            error.hint = f"it looks like {tool}'s: python -m factory config migrate {path.name}"
+        raise
 
 
 def named(name: str, root: Path) -> Resolved:

@@ -74,7 +74,8 @@ def all_releases(workspace: Workspace) -> list[Release]:
 def find(workspace: Workspace, name: str) -> Release:
     """A release by its name, its version, or a channel; ConfigError with the nearest name."""
     known = {release.name: release for release in all_releases(workspace)}
-    name = channels(workspace).get(name, name)
+    promoted = channels(workspace)
+    name = promoted.get(name, name)
     by_version = [
         release for release in known.values() if release.metadata["expert"]["version"] == name
     ]
@@ -83,7 +84,7 @@ def find(workspace: Workspace, name: str) -> Release:
     if len(by_version) == 1:
         return by_version[0]
     raise ConfigError(
-        f"no release {name!r}{did_you_mean(name, known)}",
+        f"no release {name!r}{did_you_mean(name, [*known, *promoted])}",
         where=str(workspace.releases),
         hint="python -m factory models list",
     )

@@ -52,8 +52,9 @@ def test_a_release_has_a_name_a_version_and_channels(workspace: Workspace) -> No
     registry.promote(workspace, "0.1.0", "staging")
     for name in ("mine-v0.1.0", "0.1.0", "staging"):
         assert registry.find(workspace, name).name == "mine-v0.1.0"
-    with pytest.raises(ConfigError, match="did you mean"):
-        registry.find(workspace, "mine-v0.1.2")
+    for wrong in ("mine-v0.1.2", "stagin"):
+        with pytest.raises(ConfigError, match="did you mean"):
+            registry.find(workspace, wrong)
 
 
 def test_what_differs_is_what_was_changed_and_measured(workspace: Workspace) -> None:

@@ -73,6 +73,9 @@ def _diff(options: argparse.Namespace) -> int:
     if invocation.wants_json(options):
         invocation.print_json({key: {"a": a, "b": b} for key, (a, b) in found.items()})
         return 0
+    if not found:
+        print("no difference")
+        return 0
     rows = [(key, _cell(a), _cell(b)) for key, (a, b) in found.items()]
     invocation.console(options).table(["field", left.name, right.name], rows)
     return 0

@@ -82,6 +82,13 @@ def migrate(path: Path, *, tool: str | None = None) -> Migrated:
     return _move(chosen, flatten(values))
 
 
+def recognised(values: Values) -> str | None:
+    """The tool whose configuration this surely is: at least two of its own keys are there."""
+    keys = set(flatten(values)) | set(values)
+    best = max(TOOLS.values(), key=lambda tool: len(tool.marks & keys))
+    return best.name if len(best.marks & keys) >= 2 else None
+
+
 def _own(values: Values) -> Migrated | None:
     """A file that is valid here as it is."""
     try:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from factory import config, presets
+from factory import config, layers, presets
 from factory.errors import ConfigError
 from factory.migrate import flatten, migrate
 from factory.workspace import CONFIG_NAME
@@ -337,3 +337,11 @@ def test_a_data_set_without_a_counterpart_is_reported(tmp_path: Path) -> None:
     path.write_text("micro_batch_size: 1\ndatasets: [{path: a.jsonl, type: completion}]\n")
     (dropped,) = migrate(path).dropped
     assert dropped.why.startswith("datasets[0].type: 'completion' has no counterpart here")
+
+
+@pytest.mark.parametrize("tool", EXPECTED)
+def test_as_a_configuration_it_is_recognised(tmp_path: Path, tool: str) -> None:
+    (tmp_path / "training-config.yaml").write_text(EXPECTED[tool][0])
+    with pytest.raises(ConfigError) as raised:
+        layers.load(tmp_path / "training-config.json")
+    assert "config migrate training-config.yaml" in (raised.value.hint or "")
