@@ -555,14 +555,14 @@ class Save(Section):
 class Tracking(Section):
     """Where training curves go besides the status file."""
 
-    report_to: list[Literal["tensorboard", "wandb", "trackio", "mlflow"]] = Field(
-        default_factory=list, description="Trackers; each has to be installed."
+    report_to: list[Literal["tensorboard", "wandb", "trackio", "mlflow"]] | None = Field(
+        None, description="Trackers, each with its package. null: tensorboard, if it is installed."
     )
     run_name: str | None = Field(None, description="How trackers call the run.")
 
 
 class Wandb(Section):
-    """A switch for Weights & Biases; same as tracking.report_to = ["wandb"]."""
+    """A switch for Weights & Biases, beside what tracking.report_to names."""
 
     enabled: bool = Field(False, description="Report to Weights & Biases.")
     project: str | None = Field(None, description="null: project.name.")

@@ -112,7 +112,12 @@ def _models(context: Context) -> Files:
 def _trained(context: Context) -> Files:
     workspace = context.workspace
     script = (workspace.script.with_name(name) for name in SCRIPT_FILES)
-    records = (workspace.training_stats, workspace.script_config, *script)
+    records = (
+        workspace.training_stats,
+        workspace.training_page,
+        workspace.script_config,
+        *script,
+    )
     return _models(context) | _named(context, *records)
 
 

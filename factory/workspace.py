@@ -37,6 +37,7 @@ class Workspace:
         self.dataset_page = self.metrics / "dataset.html"
         self.baseline_report = self.metrics / "baseline.json"
         self.training_stats = self.metrics / "training-stats.json"
+        self.training_page = self.metrics / "training.html"
         self.evaluation_report = self.metrics / "evaluation.json"
         self.predictions = self.metrics / "predictions"
         self.script = self.root / "scripts" / "train.py"

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from factory.artifacts import CutReport, DatasetReport, PiiReport, QualityReport
 from factory.data.clusters import Cluster
 from factory.data.view import Segment
+from factory.page import document, section, table
 
 BARS = 40
-STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
-table{border-collapse:collapse;margin:.5rem 0 1.5rem}th,td{padding:.2rem .8rem;text-align:right}
-th:first-child,td:first-child{text-align:left}th{border-bottom:1px solid #999}
-pre{white-space:pre-wrap;background:#f6f6f6;padding:.8rem;color:#777}
-.text td{text-align:left;vertical-align:top;white-space:nowrap}.text th{text-align:left}
-.text td:last-child{white-space:normal;overflow-wrap:anywhere;min-width:20rem}
-svg text{font:11px system-ui,sans-serif;fill:#555}
-mark{background:#d7f5d7;color:#0a5c0a}.bad{color:#b00020;font-weight:bold}
-"""
 
 
 class Example(NamedTuple):
@@ -47,7 +38,7 @@ def render(
         f"{report.duplicates:,} duplicates + {report.filtered:,} filtered. "
         "Every row left out is explained in <code>data/rejects.jsonl</code>.</p>",
         "<h2>Splits</h2>",
-        _table(
+        table(
             ("split", "rows", "turns", "tool calls", "tokens p50", "p95", "max"),
             [
                 (name, s.rows, s.turns, s.tool_calls, t and t.p50, t and t.p95, t and t.max)
@@ -58,14 +49,14 @@ def render(
         "<h2>Tokens a row</h2>",
         _histogram(tokens),
         "<h2>Sources</h2>",
-        _table(
+        table(
             ("source", "format", "read", "added", "kept", "rejected", "duplicates", "filtered"),
             [
                 (name, s.format, s.read, s.extra, s.kept, s.rejected, s.duplicates, s.filtered)
                 for name, s in report.sources.items()
             ],
         ),
-        *_section(
+        *section(
             "Mix",
             ("source", "asked", "got", "rows", "available", "repeats"),
             [
@@ -73,15 +64,15 @@ def render(
                 for name, m in report.mix.items()
             ],
         ),
-        *_section("Left out", ("reason", "rows"), left_out.items()),
+        *section("Left out", ("reason", "rows"), left_out.items()),
         *_cuts(report.cuts),
         *_quality(report.quality),
         *_pii(report.pii),
         *_leaks(report),
         *_clusters(clusters),
-        *_section("Findings", ("finding", "rows"), report.findings.items()),
-        *_section("Turns by role", ("role", "turns"), report.roles.items()),
-        *_section(
+        *section("Findings", ("finding", "rows"), report.findings.items()),
+        *section("Turns by role", ("role", "turns"), report.roles.items()),
+        *section(
             "Tool calls",
             ("tool", *report.splits),
             [(name, *calls.values()) for name, calls in report.tools.items()],
@@ -89,33 +80,7 @@ def render(
         "<h2>Rows, as the model sees them</h2><p><mark>Marked</mark> text is trained.</p>",
         *(_example(example) for example in examples),
     ]
-    body = "\n".join(parts)
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Data set</title>'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-        f"style-src 'unsafe-inline'\"><style>{STYLE}</style>\n{body}\n</html>\n"
-    )
-
-
-def _section(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
-    """A headed table, nothing if it has no rows."""
-    found = list(rows)
-    return [f"<h2>{title}</h2>", _table(columns, found)] if found else []
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(_cell(value))}</td>" for value in row) + "</tr>"
-        for row in rows
-    )
-    return f"<table><tr>{head}</tr>{body}</table>"
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return document("Data set", parts)
 
 
 def _share(value: float | None) -> str:
@@ -152,7 +117,7 @@ def _cuts(cuts: CutReport | None) -> list[str]:
     if cuts is None:
         return []
     row = (cuts.how, cuts.rows, cuts.pieces, cuts.turns_removed)
-    return _section("Long rows", ("what was done", "rows", "rows now", "turns left out"), [row])
+    return section("Long rows", ("what was done", "rows", "rows now", "turns left out"), [row])
 
 
 def _quality(report: QualityReport | None) -> list[str]:
@@ -169,9 +134,9 @@ def _quality(report: QualityReport | None) -> list[str]:
     rules = [(name, report.worst.get(name, 0), mean) for name, mean in report.rule_means.items()]
     return [
         "<h2>Quality by rules</h2>",
-        _table(columns, [(name, s.rows, s.filtered, s.mean, s.p05, s.p50) for name, s in sources]),
-        _table(("score", "rows"), spread),
-        _table(("rule", "rows it lowered most", "mean"), rules),
+        table(columns, [(name, s.rows, s.filtered, s.mean, s.p05, s.p50) for name, s in sources]),
+        table(("score", "rows"), spread),
+        table(("rule", "rows it lowered most", "mean"), rules),
     ]
 
 
@@ -183,7 +148,7 @@ def _pii(report: PiiReport | None) -> list[str]:
     return [
         "<h2>Personal data and secrets</h2>",
         f"<p>{report.rows:,} rows, {done}; <code>data/findings.jsonl</code> says where.</p>",
-        *([_table(("kind", "found", "rows"), rows)] if rows else []),
+        *([table(("kind", "found", "rows"), rows)] if rows else []),
     ]
 
 

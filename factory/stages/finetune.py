@@ -5,31 +5,49 @@ from __future__ import annotations
 from factory import hardware, storage
 from factory.artifacts import Check, Decision
 from factory.context import Context
-from factory.training import bundle, evidence, launch, metadata, plots, preflight, script
+from factory.training import (
+    bundle,
+    evidence,
+    launch,
+    metadata,
+    page,
+    plots,
+    preflight,
+    resume,
+    script,
+)
 from factory.training.gate import judge_training
 
 
 def run(context: Context) -> dict[str, Decision]:
     """Train, going on from the last checkpoint of the same run if there is one."""
     if not context.force and bundle.collected(context):
-        _describe(context)
-        return {"trained": Decision(value="elsewhere", reason="a verified result was collected")}
+        decisions = {
+            "trained": Decision(value="elsewhere", reason="a verified result was collected")
+        }
+        _describe(context, decisions)
+        return decisions
     machine = hardware.detect()
     plan = script.resolve(context, machine)
     forecast = preflight.examine(context, plan, machine)
     for line in (machine.describe(), *forecast.lines()):
         context.console.line(f"  {line}")
     preflight.require(context, forecast)
-    decisions = launch.train(context, plan.settings)
-    _describe(context)
-    return {**plan.decisions, **decisions}
+    decisions = {**plan.decisions, **launch.train(context, plan.settings)}
+    _describe(context, decisions)
+    return decisions
 
 
-def _describe(context: Context) -> None:
-    """What goes with the weights: their metadata and a picture of the curves."""
+def _describe(context: Context, decisions: dict[str, Decision]) -> None:
+    """What goes with the weights: their metadata, a page, and a picture of the curves."""
     metadata.write(context)
+    stats = storage.read_json(context.workspace.training_stats)
+    settings = storage.read_json(context.workspace.script_config)
+    kept = resume.kept(context.path("training.output_dir"))
+    html = page.render(stats, settings, kept, decisions)
+    storage.write_text(context.workspace.training_page, html)
+    context.console.line(f"  more: {context.workspace.relative(context.workspace.training_page)}")
     if plots.available():
-        stats = storage.read_json(context.workspace.training_stats)
         plots.draw(stats, context.workspace.metrics / "training-curve.png")
 
 

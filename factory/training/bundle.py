@@ -47,12 +47,13 @@ def record(context: Context) -> dict[str, Any]:
     return {"settings_sha256": storage.sha256_json(settings), "inputs": inputs}
 
 
-def requirements() -> str:
-    """The pins of the script's own header, one a line."""
+def requirements(settings: dict[str, Any]) -> str:
+    """The pins of the script's own header and the trackers of a run, one a line."""
     lines = (script.TEMPLATES / "train.py").read_text(encoding="utf-8").splitlines()
     header = lines[lines.index("# /// script") : lines.index("# ///")]
     pins = [part for line in header for part in line.split('"') if "==" in part]
-    return "\n".join(pins) + "\n"
+    asked = settings["trainer"]["report_to"]
+    return "\n".join([*pins, *(asked if isinstance(asked, list) else [])]) + "\n"
 
 
 def make(context: Context, settings: dict[str, Any], target: Path) -> list[str]:
@@ -67,7 +68,7 @@ def make(context: Context, settings: dict[str, Any], target: Path) -> list[str]:
     texts = {
         "scripts/train.json": storage.dump_json(settings),
         RECORD: storage.dump_json(record(context)),
-        REQUIREMENTS: requirements(),
+        REQUIREMENTS: requirements(settings),
         "README.txt": README.format(command=shlex.join(script.command(settings))),
     }
     content = {name: text.encode("utf-8") for name, text in texts.items()}

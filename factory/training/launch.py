@@ -12,7 +12,7 @@ from factory import child, kit
 from factory.artifacts import Decision
 from factory.context import Context
 from factory.errors import DataError, DiskFull, Interrupted, OutOfMemory, TrainingError
-from factory.training import resume, script
+from factory.training import resume, script, trackers
 from factory.training.templates import training_process as process
 
 DONE, BAD_DATA, NOT_FINITE, OUT_OF_MEMORY, DISK_FULL, OTHER_RUN, INTERRUPTED = (
@@ -136,8 +136,7 @@ def environment(context: Context, settings: dict[str, Any]) -> dict[str, str]:
         "FACTORY_EVENTS": "1",
         "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1" if _is_local(settings) else "0"),
     }
-    project = context.config.wandb.project or context.config.project.name
-    return {"WANDB_PROJECT": project, **variables}
+    return {**trackers.environment(context.config), **variables}
 
 
 def _is_local(settings: dict[str, Any]) -> bool:

@@ -18,7 +18,7 @@ splits (and the base model, if it is a folder) beside this notebook first: the p
 
 def build(settings: dict[str, Any]) -> dict[str, Any]:
     """The notebook (nbformat 4.5) for resolved `settings`."""
-    cells = [_markdown(INTRODUCTION), _code("%pip install -q " + _quoted_requirements())]
+    cells = [_markdown(INTRODUCTION), _code("%pip install -q " + _quoted_requirements(settings))]
     cells.append(_code("import pathlib\npathlib.Path('scripts').mkdir(exist_ok=True)"))
     for name in script.FILES:
         text = (script.TEMPLATES / name).read_text(encoding="utf-8")
@@ -36,8 +36,8 @@ def build(settings: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _quoted_requirements() -> str:
-    return " ".join(f'"{pin}"' for pin in bundle.requirements().split())
+def _quoted_requirements(settings: dict[str, Any]) -> str:
+    return " ".join(f'"{pin}"' for pin in bundle.requirements(settings).split())
 
 
 def _markdown(text: str) -> dict[str, Any]:

@@ -6,17 +6,16 @@ import math
 import shlex
 import shutil
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from factory import artifacts, estimate, pipeline, storage
 from factory.artifacts import DatasetReport
 from factory.context import Context
-from factory.errors import ConfigError, FactoryError
+from factory.errors import FactoryError
 from factory.hardware import GIB, Machine
 from factory.status import duration
-from factory.training import script
+from factory.training import script, trackers
 from factory.training.script import Plan
 
 # Bytes of one weight in each type of GGUF, block scales included (llama.cpp's own sizes).
@@ -80,13 +79,7 @@ def require(context: Context, forecast: Forecast) -> None:
 
     Running out of memory is survived; a full disk or a missing package in the end is not.
     """
-    for name in script.reporters(context.config):
-        if find_spec(name) is None:
-            raise ConfigError(
-                f"{name} is not installed",
-                where="tracking.report_to",
-                hint=f"pip install {name}, or take it out of tracking.report_to",
-            )
+    trackers.require_installed(context.config)
     if forecast.disk > forecast.free_disk:
         raise FactoryError(
             f"training needs about {forecast.disk / GIB:.2f} GiB of disk, "

@@ -35,6 +35,14 @@ def prepare(context: Context, settings: dict[str, Any], *, fresh: bool = False) 
     return Decision(value=step, reason=f"{context.workspace.relative(checkpoint)} is valid")
 
 
+def kept(folder: Path) -> list[tuple[str, int, float]]:
+    """(name, step, seconds of training until then) of the valid checkpoints, the oldest first."""
+    valid = [found for found in state.checkpoints(folder) if state.fault(found) is None]
+    manifests = [json.loads((one / state.MANIFEST).read_text(encoding="utf-8")) for one in valid]
+    pairs = zip(valid, manifests, strict=True)
+    return [(one.name, known["step"], known["seconds"]) for one, known in pairs][::-1]
+
+
 def _set_aside(folder: Path) -> Path:
     aside = folder.with_name(f"{folder.name}.superseded")
     shutil.rmtree(aside, ignore_errors=True)

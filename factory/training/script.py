@@ -16,7 +16,7 @@ from factory.config import Config
 from factory.context import Context
 from factory.errors import ConfigError
 from factory.hardware import GIB, SMALL_MODEL, Machine
-from factory.training import contradictions
+from factory.training import contradictions, trackers
 
 TEMPLATES = Path(__file__).parent / "templates"
 FILES = pipeline.SCRIPT_FILES
@@ -178,6 +178,7 @@ def _choose(config: Config, machine: Machine, size: int) -> dict[str, Decision]:
         "gradient_checkpointing": _gradient_checkpointing(config, machine, size),
         "effective_batch": _effective_batch(config),
         "checkpoints": _checkpoints(config),
+        "trackers": trackers.choose(config),
     }
 
 
@@ -352,16 +353,11 @@ def _trainer(context: Context, values: dict[str, Any]) -> dict[str, Any]:
         "ddp_find_unused_parameters": False,  # of several processes; every adapter weight is used
         "dataloader_pin_memory": values["device"] == "cuda",
         "disable_tqdm": True,
-        "report_to": reporters(config) or "none",
+        "report_to": values["trackers"] or "none",
+        "project": config.wandb.project or config.project.name,  # Trackio's
     }
     run_name = config.tracking.run_name or config.wandb.run_name
     return arguments | ({"run_name": run_name} if run_name else {})
-
-
-def reporters(config: Config) -> list[str]:
-    """The experiment trackers asked for, by either of the two sections that name them."""
-    names: list[str] = [*config.tracking.report_to]
-    return names + (["wandb"] if config.wandb.enabled and "wandb" not in names else [])
 
 
 def _early_stopping(config: Config) -> dict[str, Any] | None:

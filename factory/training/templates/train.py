@@ -359,6 +359,7 @@ def main(arguments: list[str] | None = None) -> int:
     threads = config["threads"]
     if threads:  # before torch is loaded; on tiny models two threads are slower than one
         os.environ |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", f"logs/tensorboard/{config['run_id']}")
     os.environ |= {"UNSLOTH_DISABLE_STATISTICS": "1", "TOKENIZERS_PARALLELISM": "false"}
     status = Status(config["files"], run_id=config["run_id"], attempt=options.attempt)
     stopper = Stopper()

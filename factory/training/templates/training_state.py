@@ -29,6 +29,7 @@ NOT_DECISIVE = (
     "save_total_limit",
     "report_to",
     "run_name",
+    "project",
 )
 
 
