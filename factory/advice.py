@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from factory import ledger, pipeline, runner
+from factory import ledger, pipeline, runner, status
 from factory.artifacts import Check
 from factory.context import Context
 from factory.errors import StaleInput
@@ -51,13 +51,28 @@ def _action(context: Context, stage: Stage) -> dict[str, Any] | None:
             "stage": stage.name,
             "action": "run",
             "command": command,
-            "why": reason,
+            "why": _interrupted(context) or reason if stage.name == "finetune" else reason,
             "needs_person": False,
         }
     closed = [check for check in gate.checks if check.closed]
     if gate.status == "failed":
         return _mend(stage, command, closed)
     return None
+
+
+def _interrupted(context: Context) -> str | None:
+    """Where a training that did not end stopped, if there is one with a checkpoint."""
+    training = status.read(context.workspace)
+    if training is None or training["phase"] == "completed":
+        return None
+    if training["running"] and not training["stale"]:
+        return f"a training is running: step {training['step']} of {training['total_steps']}"
+    if not training["checkpoint_at"]:
+        return None
+    return (
+        f"its training was stopped at step {training['step']} of {training['total_steps']}, and "
+        "goes on from its last checkpoint"
+    )
 
 
 def _mend(stage: Stage, command: str, closed: list[Check]) -> dict[str, Any]:

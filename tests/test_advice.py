@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,3 +37,36 @@ def test_a_closed_gate_asks_to_mend_it_and_for_a_person(workspace: Path) -> None
     assert (action["action"], action["needs_person"]) == ("mend", True)
     assert action["why"].startswith("format.min_samples: ")
     assert "data/raw" in action["mend"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"phase": "interrupted"}, "was stopped at step 40 of 200, and goes on"),
+        ({"phase": "training", "running": True}, "was stopped at step 40 of 200, and goes on"),
+        ({"phase": "failed", "checkpoint_at": None}, "it has not been run here"),
+        ({"phase": "completed"}, "it has not been run here"),
+    ],
+)
+def test_a_training_that_did_not_end_is_named(
+    tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    from factory import advice, pipeline
+    from tests.training.conftest import make_context
+
+    context = make_context(tmp_path / "ws")
+    training = {
+        "running": False,
+        "step": 40,
+        "total_steps": 200,
+        "checkpoint_at": "2026-11-20T12:00:00Z",
+        "heartbeat_at": "2026-11-20T12:00:00Z",
+        "boot_id": "another boot",
+        "pid": 1,
+        **changes,
+    }
+    context.workspace.state.mkdir()
+    context.workspace.status.write_text(json.dumps(training))
+    action = advice._action(context, pipeline.find("finetune"))
+    assert action is not None
+    assert words in action["why"]

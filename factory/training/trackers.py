@@ -1,4 +1,4 @@
-"""Where training curves go besides the status file: TensorBoard if it is installed, others if asked.
+"""Where curves go besides the status file: TensorBoard if it is installed, others if asked.
 
 The trainer's own callbacks do the work. Each runs without a network if its own switch is set
 (WANDB_MODE=offline; TensorBoard, MLflow and Trackio write to local files by default).

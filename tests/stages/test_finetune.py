@@ -92,6 +92,7 @@ def test_the_plan_says_everything(context: Context) -> None:
         "rows 40",
         "6 steps",
         "GiB free",
+        "1.10 of each for the libraries",
         "optimizer: adamw_torch_fused",
         '"max_steps": 6',
     ):
@@ -105,6 +106,7 @@ def test_a_full_disk_is_told_before_training(context: Context) -> None:
         steps=1,
         seconds=None,
         memory=None,
+        libraries=0,
         free_memory=1,
         disk=2.0**40,
         free_disk=2**30,

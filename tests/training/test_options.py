@@ -34,7 +34,10 @@ def tensor_names(folder: Path) -> set[str]:
 
 def test_dora_rslora_and_all_linear(tmp_path: Path) -> None:
     lora = {"use_dora": True, "use_rslora": True, "target_modules": "all-linear", "r": 4}
-    train(tmp_path / "ws", ["lora"], lora=lora, training={"max_steps": 2})
+    stats = train(
+        tmp_path / "ws", ["lora"], lora=lora, training={"max_steps": 2, "logging_steps": 50}
+    )
+    assert [point["step"] for point in stats["curve"] if "loss" in point] == [1, 2]
     names = tensor_names(tmp_path / "ws")
     assert any("lora_magnitude_vector" in name for name in names)
     saved = json.loads((tmp_path / "ws/models/checkpoints/lora/adapter_config.json").read_text())

@@ -61,6 +61,7 @@ from training_state import (
     REPORTED,
     OtherRun,
     Status,
+    diverging,
     identity,
     keep_newest,
     newest_valid,
@@ -130,16 +131,14 @@ def watcher(config: dict, status: Status, stopper: Stopper, run: dict, seconds_b
             logs["eta_seconds"] = round(left * pace, 1)
             status.record(step=state.global_step, epoch=state.epoch, **logs)
             if "loss" in logs:
-                self._guard_against_divergence(logs["loss"], state.global_step)
+                self._guard_against_divergence(logs["loss"])
 
-        def _guard_against_divergence(self, loss: float, step: int) -> None:
+        def _guard_against_divergence(self, loss: float) -> None:
             self.losses.append(loss)
-            recent = self.losses[-guards["divergence_window"] :]
-            mean, lowest = sum(recent) / len(recent), min(self.losses)
-            full = len(recent) == guards["divergence_window"]
-            if full and mean > guards["divergence_factor"] * lowest and not self.diverged:
+            window, factor = guards["divergence_window"], guards["divergence_factor"]
+            text = None if self.diverged else diverging(self.losses, window, factor)
+            if text:
                 self.diverged = True
-                text = f"the loss diverges: {mean:.3g} at step {step}, its minimum was {lowest:.3g}"
                 if guards["stop_on_divergence"]:
                     raise Stop(NOT_FINITE, text)
                 status.warn(text)
@@ -147,6 +146,8 @@ def watcher(config: dict, status: Status, stopper: Stopper, run: dict, seconds_b
         def on_step_end(self, args, state, control, **kwargs):
             if stopper.asked(args.device):
                 control.should_save = control.should_training_stop = True
+            if state.global_step in (1, state.max_steps):
+                control.should_log = True  # the first and the last, however few there are
 
         def on_evaluate(self, args, state, control, **kwargs):
             if control.should_training_stop:  # early stopping: keep where it stopped
@@ -361,7 +362,8 @@ def main(arguments: list[str] | None = None) -> int:
         os.environ |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     os.environ.setdefault("TENSORBOARD_LOGGING_DIR", f"logs/tensorboard/{config['run_id']}")
     os.environ |= {"UNSLOTH_DISABLE_STATISTICS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    status = Status(config["files"], run_id=config["run_id"], attempt=options.attempt)
+    files = None if options.save or options.check else config["files"]
+    status = Status(files, run_id=config["run_id"], attempt=options.attempt)
     stopper = Stopper()
     try:
         require_processes(1 if options.save or options.check else config["num_processes"])

@@ -41,11 +41,15 @@ class Status:
     """What a reader may know at any moment: one file, replaced whole, beating every two seconds.
 
     Trouble with it (disk full, read-only) is told once and never stops the training. Of several
-    processes, rank 0 writes; the others keep to themselves.
+    processes, rank 0 writes; the others keep to themselves. So does one without `files`, which
+    does not train: what is known of the training stays.
     """
 
-    def __init__(self, files: dict, **values: Any) -> None:
-        self.path, self.history = Path(files["status"]), Path(files["history"])
+    def __init__(self, files: dict | None, **values: Any) -> None:
+        self.writes = RANK == 0 and files is not None
+        self.path, self.history = (
+            Path((files or {}).get(key, "")) for key in ("status", "history")
+        )
         unknown = (
             "step total_steps epoch total_epochs loss learning_rate eta_seconds checkpoint_at "
             "completed_at error grad_norm eval_loss tokens_seen tokens_per_second memory_gb device"
@@ -58,7 +62,7 @@ class Status:
         self.values |= {"peak_memory_gb": 0.0, "warnings": [], **values}
         self.lock, self.ended, self.silent = threading.RLock(), threading.Event(), False
         self.update()
-        if RANK == 0:
+        if self.writes:
             threading.Thread(target=self._beat, daemon=True).start()
 
     def _beat(self) -> None:
@@ -110,7 +114,7 @@ class Status:
             file.write(line)
 
     def _guarded(self, write: Callable[[], None]) -> None:
-        if RANK != 0:
+        if not self.writes:
             return
         try:
             write()
@@ -255,12 +259,18 @@ def remove_unsealed(checkpoint: Path) -> None:
 
 def fault(checkpoint: Path) -> str | None:
     """What is wrong with a checkpoint, or None."""
+    if not (checkpoint / MANIFEST).exists():
+        return f"incomplete: it was not finished, {MANIFEST} is missing"
     try:
         files = json.loads((checkpoint / MANIFEST).read_text())["files"]
-        damaged = [name for name, digest in files.items() if sha256(checkpoint / name) != digest]
     except (OSError, ValueError, KeyError) as error:
-        return f"{type(error).__name__}: {error}"
-    return f"{damaged[0]} is not what was saved" if damaged else None
+        return f"damaged: {MANIFEST} cannot be read ({type(error).__name__})"
+    for name, digest in files.items():
+        if not (checkpoint / name).exists():
+            return f"damaged: {name} is missing"
+        if sha256(checkpoint / name) != digest:
+            return f"damaged: {name} is not what was saved"
+    return None
 
 
 def differences(old: Any, new: Any, name: str = "") -> list[str]:
@@ -275,12 +285,25 @@ def newest_valid(folder: Path, run: dict, warn: Callable[[str], None]) -> Path |
     """The checkpoint to go on from. OtherRun if it belongs to another run."""
     for checkpoint in checkpoints(folder):
         if reason := fault(checkpoint):
-            warn(f"{checkpoint} is damaged and skipped ({reason})")
+            warn(f"{checkpoint.name} is skipped, {reason}")
             continue
         if changed := differences(json.loads((checkpoint / MANIFEST).read_text())["run"], run):
-            raise OtherRun(f"{checkpoint} belongs to another run: {'; '.join(changed[:5])}")
+            raise OtherRun(f"{checkpoint.name} belongs to another run: {'; '.join(changed[:5])}")
         return checkpoint
     return None
+
+
+def diverging(losses: list[float], window: int, factor: float) -> str | None:
+    """What to say of losses whose mean over a window is far above the least such mean, or None.
+
+    Means are compared with means: a single batch is often a third of its neighbours.
+    """
+    if len(losses) < window:
+        return None
+    means = [sum(losses[end - window : end]) / window for end in range(window, len(losses) + 1)]
+    if means[-1] <= factor * min(means):
+        return None
+    return f"the loss diverges: {means[-1]:.3g} over {window} logged steps, it was {min(means):.3g}"
 
 
 # ------------------------------------------------------------------------------------- statistics
