@@ -160,7 +160,7 @@ def _splits(source: Source, snapshot: Path, where: str) -> dict[str, list[str]]:
             hint="name its configuration in subset, or its files in data_files",
         ) from None
     found = {
-        str(split): [Path(name).relative_to(snapshot).as_posix() for name in names]
+        str(split): [_member(str(name), snapshot, where) for name in names]
         for split, names in (builder.config.data_files or {}).items()
     }
     unread = [name for names in found.values() for name in names if not reader_of(Path(name))]
@@ -171,6 +171,18 @@ def _splits(source: Source, snapshot: Path, where: str) -> dict[str, list[str]]:
             hint=f"rows are read from {', '.join(SUFFIXES)}: name such files in data_files",
         )
     return found
+
+
+def _member(name: str, snapshot: Path, where: str) -> str:
+    """A file of the data set by its name there; a card that names others is refused."""
+    path = Path(os.path.normpath(name))
+    if not path.is_relative_to(snapshot):
+        raise ConfigError(
+            "the data set's card names a file that is not its own",
+            where=where,
+            hint="name its own files in data_files",
+        )
+    return path.relative_to(snapshot).as_posix()
 
 
 @contextmanager

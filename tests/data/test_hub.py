@@ -14,7 +14,7 @@ import pytest
 
 from factory import config
 from factory.errors import ConfigError
-from tests.conftest import ROOT
+from tests.conftest import ROOT, make_workspace
 from tests.data.hub_server import COMMIT, DatasetHub, serving
 
 CARD = b"""---
@@ -27,6 +27,8 @@ configs:
     path: short/test.jsonl
 - config_name: long
   data_files: long.jsonl
+- config_name: foreign
+  data_files: ../secret.jsonl
 ---
 """
 FILES = {
@@ -128,7 +130,7 @@ def test_what_is_not_there_is_said(machine: Machine) -> None:
         "hf:someone/nothing",
         {"hub": "someone/talks", "data_files": "notes.xml"},
     )
-    assert "available configs: ['short', 'long']" in several
+    assert "available configs: ['short', 'long', 'foreign']" in several
     assert subset.startswith("dataset.sources[0].subset: hf:someone/talks:")
     assert "no split 'dev'\n  -> one of: train, test" in split
     assert "hf:someone/nothing cannot be had" in name
@@ -145,3 +147,45 @@ def test_without_network_and_cache_the_way_out_is_named(machine: Machine) -> Non
 def test_a_name_that_no_data_set_has_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="hf:OWNER/NAME"):
         config.validate({"dataset": {"sources": [name]}})
+
+
+def test_a_card_reaches_no_file_outside_its_data_set(machine: Machine) -> None:
+    machine.ask(SHORT)
+    (snapshots,) = machine.folder.glob("hf/hub/datasets--someone--talks/snapshots")
+    (snapshots / "secret.jsonl").write_text("{}")
+    (found,) = machine.ask({**SHORT, "subset": "foreign"})
+    assert "names a file that is not its own" in found
+
+
+def test_the_stage_records_the_commit_and_runs_again_without_network(
+    machine: Machine, hub: DatasetHub
+) -> None:
+    source = {"hub": "someone/talks", "subset": "short"}
+    folder = make_workspace(
+        machine.folder / "ws",
+        {"dataset": {"sources": [source], "min_samples": 1, "split_ratios": [0.8, 0, 0.2]}},
+        demo=False,
+    )
+
+    def run() -> str:
+        command = [sys.executable, "-m", "factory", "run", "format", "--waive", "format.splits"]
+        done = subprocess.run(
+            [*command, "--reason", "a test"],
+            cwd=folder,
+            env=machine.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    run()
+    gate = json.loads((folder / ".factory" / "gates" / "format.json").read_text())
+    assert gate["decisions"]["commit of hf:someone/talks"]["value"] == COMMIT
+    assert {name for name in gate["inputs"] if name.startswith("hf:")} == {
+        name for name, _, _ in BOTH
+    }
+    hub.asked.clear()
+    assert "up to date" in run()
+    assert not hub.asked
