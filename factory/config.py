@@ -33,7 +33,16 @@ from factory.workspace import CONFIG_NAME
 FIELDS_HINT = "python -m factory schema lists the fields"
 HUB_PREFIX = "hf:"
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$", re.ASCII)
-QUANTIZATIONS = ("f16", "bf16", "q8_0", "q5_k_m", "q4_k_m")
+Optimizer = Literal[
+    "adamw_8bit",
+    "paged_adamw_8bit",
+    "paged_adamw_32bit",
+    "lion_8bit",
+    "adamw_torch",
+    "adamw_torch_fused",
+    "adafactor",
+    "sgd",
+]
 Quantization = Literal["f16", "bf16", "q8_0", "q5_k_m", "q4_k_m"]
 
 
@@ -207,16 +216,9 @@ class Training(Section):
     early_stopping_threshold: float = Field(
         0.0, ge=0, description="Least fall of the validation loss that counts."
     )
-    optim: Literal[
-        "adamw_8bit",
-        "paged_adamw_8bit",
-        "paged_adamw_32bit",
-        "lion_8bit",
-        "adamw_torch",
-        "adamw_torch_fused",
-        "adafactor",
-        "sgd",
-    ] = Field("adamw_8bit", description="On a CPU, 8-bit and paged AdamW become adamw_torch_fused.")
+    optim: Optimizer = Field(
+        "adamw_8bit", description="On a CPU, 8-bit and paged AdamW become adamw_torch_fused."
+    )
     weight_decay: float = Field(0.01, ge=0, description="AdamW's.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
     lr_scheduler_type: Literal[

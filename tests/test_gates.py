@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from factory import gates
-from factory.artifacts import Check, EvaluationReport, Interval, Metrics, Protocol
+from factory.artifacts import Check, EvaluationReport, Interval, Protocol
 from factory.config import Evaluation
+from tests.measured import metrics
 
 PROTOCOL = Protocol(
     test_sha256="a",
@@ -19,22 +20,6 @@ PROTOCOL = Protocol(
     scorer_version=1,
     evaluated_ids_sha256="e",
 )
-MEASURED: dict[str, Any] = {
-    "rows": 99,
-    "turns": 99,
-    "tool_turns": 99,
-    "text_turns": 0,
-    "exact_match": 0.9,
-    "tool_accuracy": 0.95,
-    "parameter_precision": 0.9,
-    "parameter_recall": 0.9,
-    "parameter_f1": 0.9,
-    "text_match": None,
-    "loss": 0.1,
-    "perplexity": 1.1,
-    "invalid_calls": 0,
-    "truncated": 0,
-}
 
 
 def interval(mean: float, low: float, high: float) -> Interval:
@@ -51,7 +36,7 @@ def report(
         protocol=PROTOCOL.model_copy(update=protocol or {}),
         engine="transformers",
         model="models/base",
-        metrics=Metrics(**{**MEASURED, **measured}),
+        metrics=metrics(**{"rows": 99, **measured}),
         per_tool={},
         per_tag={},
         predictions="metrics/predictions/x.jsonl",

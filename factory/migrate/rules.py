@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, get_args
+
+from factory.config import Optimizer
 
 Values = dict[str, Any]
 # The value of one key -> values here by dotted field; raises NoCounterpart.
@@ -102,19 +104,10 @@ def secret(value: Any) -> Values:
     raise NoCounterpart("a secret: give it by the environment (HF_TOKEN, WANDB_API_KEY)")
 
 
-OPTIMIZERS = {
-    name: name
-    for name in (
-        "adamw_8bit",
-        "paged_adamw_8bit",
-        "paged_adamw_32bit",
-        "lion_8bit",
-        "adamw_torch",
-        "adamw_torch_fused",
-        "adafactor",
-        "sgd",
-    )
-} | {"adamw_bnb_8bit": "adamw_8bit", "adamw_hf": "adamw_torch"}
+OPTIMIZERS: dict[str, str] = {name: name for name in get_args(Optimizer)} | {
+    "adamw_bnb_8bit": "adamw_8bit",
+    "adamw_hf": "adamw_torch",
+}
 optimizer = choice("training.optim", OPTIMIZERS)
 four_bits = choice("model.load_in_4bit", {4: True, "4": True, "4bit": True, None: False})
 checkpointing = choice(

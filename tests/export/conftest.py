@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from factory.artifacts import Metrics
 from factory.export.report import (
     Answers,
     ModelProof,
@@ -14,29 +13,9 @@ from factory.export.report import (
     Tensors,
     WeightsProof,
 )
+from tests.measured import metrics
 
 WEIGHTS = "a" * 64
-
-
-def metrics(**changes: object) -> Metrics:
-    """Metrics of 20 rows that each call one tool."""
-    values: dict[str, object] = {
-        "rows": 20,
-        "turns": 20,
-        "tool_turns": 20,
-        "text_turns": 0,
-        "exact_match": 0.9,
-        "tool_accuracy": 0.95,
-        "parameter_precision": 0.9,
-        "parameter_recall": 0.9,
-        "parameter_f1": 0.9,
-        "text_match": None,
-        "loss": 0.1,
-        "perplexity": 1.1,
-        "invalid_calls": 0,
-        "truncated": 0,
-    }
-    return Metrics.model_validate({**values, **changes})
 
 
 def model_proof(*, gguf: bool) -> ModelProof:
