@@ -18,9 +18,11 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    SerializerFunctionWrapHandler,
     Tag,
     ValidationError,
     field_validator,
+    model_serializer,
     model_validator,
 )
 from pydantic.fields import FieldInfo
@@ -315,6 +317,15 @@ class Source(Section):
             raise ValueError("entries goes with the path of a dataset_info.json")
         mapping.of(self.columns, self.roles, self.format)
         return self
+
+    @model_serializer(mode="wrap")
+    def _only_what_is_said(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what is left at its default: a source is a few fields of many."""
+        return {
+            name: value
+            for name, value in dump(self).items()
+            if value != type(self).model_fields[name].get_default(call_default_factory=True)
+        }
 
     @property
     def paths(self) -> list[str]:

@@ -161,3 +161,9 @@ def test_the_schema_describes_every_section() -> None:
 def test_split_ratios_are_shares(ratios: list[float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         config.validate({"dataset": {"split_ratios": ratios}})
+
+
+def test_a_source_is_recorded_as_the_few_fields_it_was_given() -> None:
+    source = {"path": "a.jsonl", "columns": {"user": "q", "assistant": "a"}}
+    found = config.settings(config.validate({"dataset": {"sources": [source, "b"]}}), "dataset")
+    assert found["dataset.sources"] == [source, "b"]

@@ -107,6 +107,11 @@ def _print(context: Context, report: DatasetReport) -> None:
             for t in (s.tokens,)
         ],
     )
+    if report.mix:
+        table(
+            ("mix", "asked", "got", "rows", "available", "repeats"),
+            [(n, m.asked, m.got, m.rows, m.available, m.repeats) for n, m in report.mix.items()],
+        )
     if report.quality:
         scored = [("all", report.quality.all), *report.quality.sources.items()]
         table(

@@ -272,6 +272,11 @@ def _show(context: Context, summary: DatasetReport, paths: list[Path]) -> None:
             for path, (name, s) in zip(paths, summary.splits.items(), strict=True)
         ],
     )
+    if summary.mix:
+        context.console.table(
+            ("mix", "asked", "got", "rows", "repeats"),
+            [(name, m.asked, m.got, m.rows, m.repeats) for name, m in summary.mix.items()],
+        )
     context.console.line(f"  more: {context.workspace.relative(context.workspace.dataset_page)}")
     if summary.pii is not None and summary.pii.rows:
         place = context.workspace.relative(context.workspace.findings)
