@@ -184,7 +184,7 @@ def _stages(name: str) -> list[str]:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from factory import runner
+    from factory import runner, waiving
 
     if options.waive and not (options.reason or "").strip():
         raise UsageError("--waive needs --reason TEXT", hint="say who answers for it and why")
@@ -192,7 +192,7 @@ def _run(options: argparse.Namespace) -> int:
         raise UsageError("--reason needs --waive GATE")
     if members := _members(options):
         return _run_sequence(options, members)
-    waivers = [runner.Waive(name, options.reason) for name in options.waive]
+    waivers = [waiving.Waive(name, options.reason) for name in options.waive]
     context = invocation.context(options)
     outcomes = runner.run(context, _stages(options.stage), waivers=waivers, dry_run=options.dry_run)
     if wants_json(options):

@@ -8,12 +8,13 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from factory import base_model, ledger, pipeline, provenance, storage
+from factory import base_model, ledger, pipeline, provenance, storage, waiving
 from factory import config as configuration
-from factory.artifacts import Check, FileRecord, GateFile, Waiver
+from factory.artifacts import Check, FileRecord, GateFile
 from factory.context import Context
-from factory.errors import ConfigError, DataError, GateClosed, StaleInput, did_you_mean
+from factory.errors import DataError, GateClosed, StaleInput
 from factory.pipeline import Stage
+from factory.waiving import Waive
 
 
 @dataclass
@@ -39,14 +40,6 @@ class Outcome:
         }
 
 
-@dataclass(frozen=True)
-class Waive:
-    """`--waive GATE --reason TEXT`."""
-
-    check: str
-    reason: str
-
-
 def run(
     context: Context, names: list[str], *, waivers: list[Waive], dry_run: bool = False
 ) -> list[Outcome]:
@@ -58,12 +51,13 @@ def run(
     stages = [pipeline.find(name) for name in names]
     if dry_run:
         return _plan(context, stages)
-    _require_known_stage(waivers)
+    waiving.require_known_stage(waivers)
     with context.workspace.lock():
         outcomes: list[Outcome] = []
         for stage in stages:
             outcomes.append(_advance(context, stage, waivers))
-        _require_known_check(context, waivers, outcomes)
+        judged = [check for outcome in outcomes for check in outcome.checks]
+        waiving.require_known_check(context, waivers, judged)
         return outcomes
 
 
@@ -115,14 +109,14 @@ def _details(context: Context, stage: Stage) -> list[str]:
 def _execute(context: Context, stage: Stage, reason: str, waivers: list[Waive]) -> Outcome:
     started_at, clock = provenance.now(), time.monotonic()
     inputs = ledger.record_all(stage.reads(context))
-    previous = _previous_waivers(context, stage)
+    previous = waiving.given_before(context, stage)
     context.workspace.gate_path(stage.name).unlink(missing_ok=True)
     module = _module(stage)
     decisions = {**context.decisions, **module.run(context)}
     unchanged = ledger.difference(stage.reads(context), inputs, trust_inode=True)
     if unchanged is not None:
         raise StaleInput(f"an input changed while {stage.name} was running: {unchanged}")
-    checks, kept = _apply_waivers(module.judge(context), waivers, previous)
+    checks, kept = waiving.apply(module.judge(context), waivers, previous)
     _publish(context, module, checks)
     commit, dirty = provenance.git_state(context.workspace.root)
     settings = configuration.settings(context.config, *stage.settings)
@@ -218,7 +212,7 @@ def _judge_again(context: Context, stage: Stage, waivers: list[Waive]) -> GateFi
     if thresholds == gate.thresholds and not given:
         return gate
     module = _module(stage)
-    checks, kept = _apply_waivers(module.judge(context), given, gate.waivers)
+    checks, kept = waiving.apply(module.judge(context), given, gate.waivers)
     judged = gate.model_copy(
         update={
             "checks": checks,
@@ -239,77 +233,6 @@ def _publish(context: Context, module: ModuleType, checks: list[Check]) -> dict[
     """
     publish = getattr(module, "publish", None)
     return ledger.record_all(publish(context, checks)) if publish else {}
-
-
-def _apply_waivers(
-    checks: list[Check], given: list[Waive], earlier: list[Waiver]
-) -> tuple[list[Check], list[Waiver]]:
-    """Attach waivers to failed checks.
-
-    An earlier waiver holds as long as the value it was given for; all are kept as history.
-    """
-    history = list(earlier)
-    judged = []
-    for check in checks:
-        waiver = _waiver_for(check, given, earlier)
-        if waiver is not None and not check.passed:
-            check = check.model_copy(update={"waived": waiver})
-            if waiver not in history:
-                history.append(waiver)
-        judged.append(check)
-    return judged, history
-
-
-def _waiver_for(check: Check, given: list[Waive], earlier: list[Waiver]) -> Waiver | None:
-    for waive in given:
-        if waive.check == check.id:
-            return Waiver(
-                check=check.id,
-                reason=waive.reason,
-                by=provenance.person(),
-                at=provenance.now(),
-                value=check.value,
-                threshold=check.threshold,
-            )
-    for old in reversed(earlier):
-        if (old.check, old.value, old.threshold) == (check.id, check.value, check.threshold):
-            return old
-    return None
-
-
-def _previous_waivers(context: Context, stage: Stage) -> list[Waiver]:
-    try:
-        gate = ledger.read_gate(context.workspace, stage.name)
-    except StaleInput:
-        return []
-    return gate.waivers if gate else []
-
-
-def _require_known_stage(waivers: list[Waive]) -> None:
-    """Refuse a waiver that can match no check, before anything runs."""
-    for waive in waivers:
-        stage = waive.check.partition(".")[0]
-        if stage not in pipeline.NAMES:
-            raise _unknown_check(waive, list(pipeline.NAMES))
-
-
-def _require_known_check(context: Context, waivers: list[Waive], outcomes: list[Outcome]) -> None:
-    """A waiver that names no check of the workspace is a typo, not a wish."""
-    known = {check.id for outcome in outcomes for check in outcome.checks}
-    for stage in pipeline.STAGES:
-        gate = ledger.read_gate(context.workspace, stage.name)
-        known |= {check.id for check in gate.checks} if gate else set()
-    for waive in waivers:
-        if waive.check not in known:
-            raise _unknown_check(waive, sorted(known))
-
-
-def _unknown_check(waive: Waive, known: list[str]) -> ConfigError:
-    return ConfigError(
-        f"no gate check {waive.check!r}{did_you_mean(waive.check, known)}",
-        where="--waive",
-        hint="python -m factory check lists them",
-    )
 
 
 def _status(checks: list[Check]) -> Any:

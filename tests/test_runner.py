@@ -13,7 +13,7 @@ from factory.artifacts import Check
 from factory.console import Console
 from factory.context import Context
 from factory.errors import ConfigError, DataError, GateClosed, StaleInput, WorkspaceLocked
-from factory.runner import Waive
+from factory.waiving import Waive
 from factory.workspace import Workspace
 from tests import toy_first, toy_second
 from tests.toy_stages import FIRST, SECOND
