@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from factory import storage
 from factory.config import HUB_ID
@@ -84,6 +85,21 @@ def _from_hub(name: str, revision: str | None) -> BaseModel:
     return BaseModel(name=name, revision=folder.name, folder=folder)
 
 
+def _foreign_code(value: Any) -> str | None:
+    """The key, at any depth, by which transformers would load code from a model or the hub."""
+    if not isinstance(value, dict):
+        return None
+    for key, inner in value.items():
+        # An attention implementation with a slash is a kernel of the hub: code.
+        if key in ("auto_map", "custom_pipelines") and inner:
+            return str(key)
+        if "attn_implementation" in key and "/" in str(inner):
+            return str(key)
+        if found := _foreign_code(inner):
+            return found
+    return None
+
+
 def _require_safe_model(folder: Path, name: str) -> None:
     """Refuse a folder that is no model, or one that would run code when it is loaded."""
     try:
@@ -94,12 +110,15 @@ def _require_safe_model(folder: Path, name: str) -> None:
         ) from None
     if not isinstance(configuration, dict):
         raise ConfigError(f"{name!r}: config.json is not an object", where="model.name")
-    if "auto_map" in configuration:
-        raise FactoryError(
-            f"{name!r} brings its own Python code (auto_map in config.json)",
-            where="model.name",
-            hint="such code is never run; use a model that transformers itself supports",
-        )
+    for path in sorted(folder.glob("*.json")):
+        if path.name.endswith(".index.json") or path.name == "tokenizer.json":
+            continue  # large, and never asked for code
+        if code := _foreign_code(storage.read_json(path.resolve())):
+            raise FactoryError(
+                f"{name!r} brings its own Python code ({code} in {path.name})",
+                where="model.name",
+                hint="such code is never run; use a model that transformers itself supports",
+            )
     if not any(folder.glob("*.safetensors")):
         raise ConfigError(
             f"{name!r} holds no *.safetensors weights",

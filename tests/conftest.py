@@ -23,21 +23,31 @@ REAL_DATA = Path(os.environ.get("FACTORY_REAL_DATA", ROOT.parent / "shared" / "d
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def factory(*arguments: str, cwd: Path, timeout: float = 900) -> subprocess.CompletedProcess[str]:
+# Set while the demo runs; no file it leaves may hold one.
+SECRETS = {
+    "HF_TOKEN": "hf_TheDemoMustNotWriteThis0123456789",
+    "WANDB_API_KEY": "wandbTheDemoMustNotWriteThis0123456789",
+    "AWS_SECRET_ACCESS_KEY": "awsTheDemoMustNotWriteThis0123456789",
+}
+
+
+def factory(
+    *arguments: str, cwd: Path, timeout: float = 900, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run `python -m factory ARGUMENTS` in `cwd`."""
     return subprocess.run(
         [sys.executable, "-m", "factory", *arguments],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", **environment},
         capture_output=True,
         text=True,
         timeout=timeout,
     )
 
 
-def ran(*arguments: str, cwd: Path) -> dict[str, Any]:
+def ran(*arguments: str, cwd: Path, **environment: str) -> dict[str, Any]:
     """Run a command that has to succeed, with --json; return what it printed."""
-    done = factory(*arguments, "--json", cwd=cwd)
+    done = factory(*arguments, "--json", cwd=cwd, **environment)
     assert done.returncode == 0, f"{arguments}: exit {done.returncode}\n{done.stderr[-4000:]}"
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
@@ -68,7 +78,7 @@ def finished_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if not (folder / ".factory" / "gates" / "export.json").exists():
             folder.parent.mkdir(exist_ok=True)
             make_workspace(folder, {})
-            ran("run", "all", cwd=folder)
+            ran("run", "all", cwd=folder, **SECRETS)
     return folder
 
 

@@ -55,6 +55,30 @@ def test_code_in_the_model_is_refused_and_never_run(root: Path) -> None:
     assert not (root / "canary").exists()
 
 
+@pytest.mark.parametrize(
+    ("file", "added", "key"),
+    [
+        (
+            "tokenizer_config.json",
+            {"auto_map": {"AutoTokenizer": ["evil.Tokenizer", None]}},
+            "auto",
+        ),
+        ("processor_config.json", {"auto_map": {"AutoProcessor": "evil.Processor"}}, "auto_map"),
+        ("config.json", {"custom_pipelines": {"x": {"impl": "evil.P"}}}, "custom_pipelines"),
+        ("config.json", {"attn_implementation": "evil/kernel"}, "attn_implementation"),
+        ("config.json", {"text_config": {"_attn_implementation": "evil/kernel@main"}}, "attn"),
+    ],
+)
+def test_code_by_any_other_key_is_refused(
+    root: Path, file: str, added: dict[str, Any], key: str
+) -> None:
+    path = root / "models" / "base" / file
+    values = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps(values | added))
+    with pytest.raises(FactoryError, match=rf"its own Python code \(.*{key}.* in {file}"):
+        resolve(root, "models/base")
+
+
 def test_pickled_weights_are_refused(root: Path) -> None:
     folder = root / "models" / "base"
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")

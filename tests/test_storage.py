@@ -2,12 +2,14 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from factory import storage
-from factory.errors import ConfigError, DataError
+from factory.errors import ConfigError, DataError, DiskFull
 
 
 def test_atomic_write_keeps_the_old_file_when_the_block_fails(tmp_path: Path) -> None:
@@ -18,6 +20,34 @@ def test_atomic_write_keeps_the_old_file_when_the_block_fails(tmp_path: Path) ->
         raise RuntimeError
     assert json.loads(path.read_text()) == {"old": True}
     assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_a_full_disk_is_one_clear_error(tmp_path: Path) -> None:
+    """/dev/full answers every write as a full disk does."""
+    path = tmp_path / "a.json"
+    storage.write_json(path, {"old": True})
+    with (
+        pytest.raises(DiskFull, match="no space is left") as raised,
+        storage.atomic_write(path),
+        Path("/dev/full").open("wb", buffering=0) as full,
+    ):
+        full.write(b"x")
+    assert raised.value.where == str(path)
+    assert json.loads(path.read_text()) == {"old": True}
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_the_temporary_file_of_a_killed_process_goes_with_the_next_write(tmp_path: Path) -> None:
+    gone = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True
+    )
+    abandoned = tmp_path / f".a.json.{int(gone.stdout)}-abc.tmp"
+    others = [tmp_path / f".a.json.{os.getpid()}-abc.tmp", tmp_path / ".b.json.1-abc.tmp"]
+    for file in (abandoned, *others):
+        file.write_text("half")
+    storage.write_json(tmp_path / "a.json", {})
+    assert not abandoned.exists()
+    assert all(file.exists() for file in others)
 
 
 def test_json_never_holds_nan(tmp_path: Path) -> None:

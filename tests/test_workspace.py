@@ -26,6 +26,26 @@ def test_a_preset_lies_below_the_file(workspace: Workspace) -> None:
     assert config.training.max_steps == 3
 
 
+def test_a_second_run_names_the_first_whose_lock_goes_with_it(workspace: Workspace) -> None:
+    program = (
+        "import sys, time; from factory import Workspace\n"
+        "with Workspace(sys.argv[1]).lock(): print('held', flush=True); time.sleep(600)"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", program, str(workspace.root)], stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    with holder:
+        assert holder.stdout.readline() == "held\n"
+        second = [sys.executable, "-m", "factory", "-C", str(workspace.root), "run", "format"]
+        refused = subprocess.run(second, capture_output=True, text=True)
+        holder.kill()
+    assert refused.returncode == 5
+    assert f"process {holder.pid} is running" in refused.stderr
+    with workspace.lock():
+        pass
+
+
 def test_a_changed_field_is_validated(workspace: Workspace) -> None:
     config = workspace.config()
     config.training.learning_rate = 1e-5

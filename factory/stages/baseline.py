@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from factory import artifacts, base_model, gates
+from factory import artifacts, base_model, gates, template_probe
 from factory.artifacts import Check, Decision, EvaluationReport
 from factory.context import Context
 from factory.inference.measure import measure
@@ -11,6 +11,7 @@ from factory.scoring.table import show_metrics
 
 def run(context: Context) -> dict[str, Decision]:
     """Measure the base model; write metrics/baseline.json and its predictions."""
+    template_probe.require(context)
     base = base_model.resolve(context)
     report = measure(context, name="baseline", engine="transformers", model=base.folder)
     artifacts.save(report, context.workspace.baseline_report)

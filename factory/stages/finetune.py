@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from factory import hardware, storage
+from factory import hardware, storage, template_probe
 from factory.artifacts import Check, Decision
 from factory.context import Context
 from factory.training import (
@@ -27,6 +27,7 @@ def run(context: Context) -> dict[str, Decision]:
         }
         _describe(context, decisions)
         return decisions
+    template_probe.require(context)
     machine = hardware.detect()
     plan = script.resolve(context, machine)
     forecast = preflight.examine(context, plan, machine)

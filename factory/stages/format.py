@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from factory import artifacts, base_model, chat_template, ledger, storage
+from factory import artifacts, base_model, chat_template, ledger, storage, template_probe
 from factory.artifacts import (
     Check,
     CutReport,
@@ -61,6 +61,7 @@ def run(context: Context) -> dict[str, Decision]:
 
     Raises DataError when there is no row to read or the model's tokenizer is of no use.
     """
+    template_probe.require(context)
     paths = [context.path(f"dataset.{key}") for key in ("path", "validation_path", "test_path")]
     files = sources.configured(context)
     thoughts = reasoning.decide(context.config.dataset.reasoning, chat_template.text(context))

@@ -25,6 +25,7 @@ from factory.hardware import GIB, Accelerator, Machine
 from factory.training import script
 
 SUMS = "SHA256SUMS"
+PICKLES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")  # loading one may run code
 RECORD = "scripts/bundle.json"
 REQUIREMENTS = "requirements.txt"
 README = """Train:   pip install -r requirements.txt && {command}
@@ -98,6 +99,8 @@ def collect(context: Context, archive: Path) -> Decision:
         _require_same(context, storage.read_json(folder / RECORD))
         targets = _targets(context)
         for file in sums:
+            if file.endswith(PICKLES):
+                raise DataError(f"{file!r} may hold code: only safetensors", where=str(archive))
             if not any(file == part or file.startswith(f"{part}/") for part in targets):
                 raise DataError(f"unexpected file {file!r}", where=str(archive))
         script.write(context, storage.read_json(folder / "scripts/train.json"))

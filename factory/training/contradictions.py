@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from os.path import normpath
+from pathlib import PurePath
+
 from factory.config import Config
 from factory.errors import ConfigError
 
 
 def refuse(config: Config) -> None:
     """Raise ConfigError for the first contradiction, naming the field and the reason."""
-    for refused, field, reason in (*_formats(config), *_adapter(config), *_evaluations(config)):
+    contradictions = (*_formats(config), *_adapter(config), *_evaluations(config))
+    for refused, field, reason in (*contradictions, *_folders(config)):
         if refused:
             raise ConfigError(reason, where=field)
 
 
+# What the workspace keeps beside the models.
+OWN_FOLDERS = ("training-config.json", ".factory", "logs", "metrics", "models/release", "scripts")
 Refusal = tuple[object, str, str]
 
 
@@ -102,4 +108,36 @@ def _evaluations(config: Config) -> list[Refusal]:
             "training.save_steps",
             "must be a multiple of training.eval_steps to keep the best checkpoint",
         ),
+    ]
+
+
+def _paths(given: str | list[str] | None) -> list[str]:
+    return [given] if isinstance(given, str) else given or []
+
+
+def _folders(config: Config) -> list[Refusal]:
+    """Folders that training replaces as a whole hold nothing else."""
+    save, dataset = config.save, config.dataset
+    replaced = [
+        ("training.output_dir", config.training.output_dir),
+        ("save.lora_path", save.lora_path),
+        ("save.merged_path", save.merged_path),
+    ]
+    others = [
+        ("model.name", config.model.name),
+        ("dataset.path", dataset.path),
+        ("dataset.validation_path", dataset.validation_path),
+        ("dataset.test_path", dataset.test_path),
+        ("save.gguf_path", save.gguf_path),
+        *(("dataset.sources", path) for entry in dataset.entries() for path in _paths(entry.path)),
+        *((name, name) for name in OWN_FOLDERS),
+    ]
+    return [
+        (
+            name != field and PurePath(normpath(path)).is_relative_to(normpath(folder)),
+            field,
+            f"training replaces the folder {folder!r}, and {name} ({path!r}) is in it",
+        )
+        for field, folder in replaced
+        for name, path in (*replaced, *others)
     ]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from factory import base_model, chat_template, storage
+from factory import base_model, chat_template, storage, template_probe
 from factory.context import Context
 from factory.errors import ConfigError, DataError
 from factory.training.templates.training_data import IGNORED, BadData, Mask, prove, use_template
@@ -30,6 +30,7 @@ def load_mask(context: Context) -> Mask:
     """The mask of the configured base model and template."""
     from transformers import AutoTokenizer
 
+    template_probe.require(context)
     tokenizer = AutoTokenizer.from_pretrained(base_model.resolve(context).folder)
     try:
         use_template(tokenizer, chat_template.override(context))

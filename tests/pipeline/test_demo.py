@@ -10,8 +10,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from factory import schemas
-from tests.conftest import factory, ran
+from factory import schemas, storage
+from tests.conftest import SECRETS, factory, ran
 
 pytestmark = pytest.mark.slow
 
@@ -131,6 +131,24 @@ def test_status_is_complete(finished_demo: Path) -> None:
 def test_no_pickle_is_released(finished_demo: Path) -> None:
     suffixes = {path.suffix for path in (finished_demo / RELEASE).rglob("*") if path.is_file()}
     assert not suffixes & {".bin", ".pt", ".pth", ".pkl"}
+
+
+def test_no_secret_of_the_environment_is_in_any_byte(finished_demo: Path) -> None:
+    """Logs, script, status, reports, checkpoints, model card, exports."""
+    files = [path for path in finished_demo.rglob("*") if path.is_file()]
+    assert len(files) > 50
+    needles = [secret.encode() for secret in SECRETS.values()]
+    leaks = [path for path in files if any(needle in path.read_bytes() for needle in needles)]
+    assert not leaks
+
+
+def test_every_json_is_strict(finished_demo: Path) -> None:
+    """No NaN or Infinity anywhere, in one document or line by line."""
+    for path in finished_demo.rglob("*.json"):
+        storage.read_json(path)
+    for path in finished_demo.rglob("*.jsonl"):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            json.loads(line, parse_constant=pytest.fail)
 
 
 def test_a_rerun_does_nothing_and_says_why(finished_demo: Path) -> None:

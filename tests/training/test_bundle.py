@@ -67,6 +67,14 @@ def rewrite(archive: Path, name: str, data: bytes, *, fix_sums: bool = False) ->
             content.addfile(entry, io.BytesIO(text))
 
 
+@pytest.mark.parametrize("suffix", bundle.PICKLES)
+def test_a_pickle_from_outside_is_refused(context: Context, result: Path, suffix: str) -> None:
+    rewrite(result, f"models/checkpoints/lora/adapter_model{suffix}", b"code", fix_sums=True)
+    with pytest.raises(DataError, match="may hold code"):
+        bundle.collect(context, result)
+    assert not context.path("save.lora_path").exists()
+
+
 def test_a_bundle_holds_all_it_needs_and_checks_out(context: Context, tmp_path: Path) -> None:
     box = unpack(make(context, tmp_path), tmp_path / "box")
     lines = (box / bundle.SUMS).read_text().splitlines()

@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 
 from factory import config, layers
+from factory.console import Console
+from factory.context import Context
 from factory.errors import ConfigError
 from factory.training import contradictions
+from factory.workspace import Workspace
 
 CONTRADICTIONS = {
     "training.fp16": ["training.fp16=true", "training.bf16=true"],
@@ -40,6 +43,38 @@ def test_a_contradiction_names_its_field(field: str, tmp_path: Path) -> None:
     (tmp_path / "training-config.json").write_text("{}")
     with pytest.raises(ConfigError) as raised:
         layers.load(tmp_path / "training-config.json", CONTRADICTIONS[field])
+    assert raised.value.where == field
+
+
+@pytest.mark.parametrize("field", ["training.output_dir", "save.lora_path", "save.merged_path"])
+@pytest.mark.parametrize(
+    "folder", [".", "data", "data/raw/", "models", "x/../models/base", "scripts"]
+)
+def test_a_folder_that_training_replaces_holds_nothing_else(
+    field: str, folder: str, tmp_path: Path
+) -> None:
+    (tmp_path / "training-config.json").write_text("{}")
+    with pytest.raises(ConfigError, match="training replaces the folder") as raised:
+        layers.load(tmp_path / "training-config.json", [f"{field}={folder}"])
+    assert raised.value.where == field
+
+
+PATHS = (
+    "dataset.path dataset.validation_path dataset.test_path training.output_dir "
+    "save.lora_path save.merged_path save.gguf_path"
+)
+
+
+@pytest.mark.parametrize("field", PATHS.split())
+@pytest.mark.parametrize("value", ["../x", "/etc/x", "a/../../x", "../workspace-sibling/x"])
+def test_every_path_stays_in_the_workspace(field: str, value: str, tmp_path: Path) -> None:
+    section, key = field.split(".")
+    values = config.validate({section: {key: value}})
+    root = tmp_path / "workspace"
+    root.mkdir()
+    (tmp_path / "workspace-sibling").mkdir()
+    with pytest.raises(ConfigError, match="outside the workspace") as raised:
+        Context(Workspace(root), values, Console(quiet=True)).path(field)
     assert raised.value.where == field
 
 

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from factory import status
-from factory.errors import DataError, TrainingError
+from factory.errors import DataError, OutOfMemory, TrainingError
 from factory.training import launch
 from tests.training.conftest import ROOT, make_context, write_script
 
 # Runs at the start of the child's interpreter; raises what CUDA raises, once enough was trained.
 OUT_OF_MEMORY = """
-import os, sys, threading, time
+import json, os, sys, threading, time
 
 def patch():
     while not hasattr(sys.modules.get("transformers.trainer"), "Trainer"):
@@ -34,6 +34,11 @@ def patch():
     usual = trainer.training_step
 
     def training_step(self, *arguments, **options):
+        if os.environ.get("ROWS"):
+            ids, kept = arguments[1]["input_ids"], arguments[1]["attention_mask"] == 1
+            rows = [ids[place][kept[place]].tolist() for place in range(len(ids))]
+            with open(os.environ["ROWS"], "a") as file:
+                file.write(json.dumps([self.state.global_step, rows]) + "\\n")
         too_large = self.args.per_device_train_batch_size > LIMIT and RANK_IS_MINE
         if too_large and self.state.global_step >= 2:
             raise torch.OutOfMemoryError("CUDA out of memory (injected)")
@@ -66,6 +71,7 @@ def test_out_of_memory_halves_the_micro_batch_and_goes_on(
     settings = write_script(context)
     settings["save"]["formats"] = ["lora"]
     inject_out_of_memory(tmp_path / "site", 2, monkeypatch)
+    monkeypatch.setenv("ROWS", str(tmp_path / "rows"))
     decisions = launch.train(context, settings)
     assert decisions["start"].value == 2
     assert "effective batch stays 4" in str(decisions["attempt_2"].value)
@@ -75,6 +81,29 @@ def test_out_of_memory_halves_the_micro_batch_and_goes_on(
     undisturbed = json.loads((trained / "metrics/training-stats.json").read_text())["curve"]
     losses = [[p["loss"] for p in curve if "loss" in p] for curve in (stats["curve"], undisturbed)]
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
+    # The step that failed was tried again on the very same rows, now in two pieces.
+    lines = [json.loads(line) for line in (tmp_path / "rows").read_text().splitlines()]
+    third = [rows for step, rows in lines if step == 2]
+    assert [len(rows) for rows in third] == [4, 2, 2]
+    assert sorted(third[0]) == sorted(third[1] + third[2])
+
+
+@pytest.mark.slow
+def test_out_of_memory_with_one_row_is_one_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = make_context(
+        tmp_path / "ws",
+        training={"per_device_train_batch_size": 1, "gradient_accumulation_steps": 4},
+    )
+    inject_out_of_memory(tmp_path / "site", 0, monkeypatch)
+    with pytest.raises(OutOfMemory, match="CUDA out of memory") as raised:
+        launch.train(context, write_script(context))
+    assert "model.max_seq_length" in str(raised.value.hint)
+    known = status.read(context.workspace)
+    assert known and known["phase"] == "failed"
+    assert known["error"].startswith("out of memory: ")
+    assert (context.path("training.output_dir") / "checkpoint-2/manifest.json").is_file()
 
 
 @pytest.mark.parametrize(

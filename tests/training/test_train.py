@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 import random
 import re
 import shutil
@@ -202,6 +203,85 @@ def test_a_signal_saves_a_checkpoint_and_stops(
     assert number.name in status["error"]
     found = [path.name for path in (folder / "models/checkpoints/trainer").glob("checkpoint-*")]
     assert f"checkpoint-{status['step']}" in found
+
+
+# The second step takes ten minutes.
+LONG_STEP = """
+import sys, threading, time
+
+def patch():
+    while not hasattr(sys.modules.get("transformers.trainer"), "Trainer"):
+        time.sleep(0.005)
+    trainer = sys.modules["transformers.trainer"].Trainer
+    usual = trainer.training_step
+
+    def training_step(self, *arguments, **options):
+        if self.state.global_step == 1:
+            print("a long step", flush=True)
+            time.sleep(600)
+        return usual(self, *arguments, **options)
+
+    trainer.training_step = training_step
+
+threading.Thread(target=patch, daemon=True).start()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("signals", "code", "said"),
+    [
+        pytest.param(1, launch.INTERRUPTED, "within a long step, which is lost", id="one"),
+        pytest.param(2, -signal.SIGTERM, "", id="two"),
+    ],
+)
+def test_a_signal_waits_for_no_long_step_and_a_second_for_nothing(
+    trained: Path, tmp_path: Path, signals: int, code: int, said: str
+) -> None:
+    folder = make_context(tmp_path / "ws").workspace.root
+    shutil.copytree(trained / "scripts", folder / "scripts")
+    (tmp_path / "sitecustomize.py").write_text(LONG_STEP)
+    process = start_script(folder, environment={"PYTHONPATH": str(tmp_path)})
+    assert process.stdout is not None
+    lines = iter(process.stdout.readline, "a long step\n")
+    before = "".join(line for line in lines if line)
+    for _ in range(signals):
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)  # two signals at once are one
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == code, before + output
+    assert said in output
+
+
+class Evil:
+    """Unpickled, it leaves a file."""
+
+    def __init__(self, canary: Path) -> None:
+        self.canary = canary
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.canary,)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["optimizer.pt", "rng_state.pth"])
+def test_a_pickle_in_a_checkpoint_runs_no_code(
+    copy_of_trained: Path, tmp_path: Path, name: str
+) -> None:
+    """Even with a manifest that vouches for it."""
+    remove_results(copy_of_trained)
+    checkpoints = copy_of_trained / "models/checkpoints/trainer"
+    shutil.rmtree(checkpoints / "checkpoint-6")
+    content = pickle.dumps(Evil(tmp_path / "canary"))
+    (checkpoints / "checkpoint-4" / name).write_bytes(content)
+    manifest = checkpoints / "checkpoint-4/manifest.json"
+    values = json.loads(manifest.read_text())
+    values["files"][name] = hashlib.sha256(content).hexdigest()
+    manifest.write_text(json.dumps(values))
+    code, output = run_script(copy_of_trained)
+    assert code == 1
+    assert "Weights only load failed" in output or "weights_only" in output, output[-2000:]
+    assert not (tmp_path / "canary").exists()
 
 
 def test_not_a_number_stops_and_exports_nothing(trained: Path, tmp_path: Path) -> None:
