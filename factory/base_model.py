@@ -64,6 +64,12 @@ def resolve(context: Context) -> BaseModel:
 
 def _local(context: Context, name: str) -> BaseModel:
     folder = context.resolve(name, field="model.name")
+    if context.config.model.revision is not None:
+        raise ConfigError(
+            "a folder has no revisions",
+            where="model.revision",
+            hint="null; or give model.name as OWNER/NAME on Hugging Face",
+        )
     _require_safe_model(folder, name)
     return BaseModel(name=name.rstrip("/"), revision=None, folder=folder)
 

@@ -203,6 +203,9 @@ class Training(Section):
     )
     fp16: bool | None = Field(None, description="null: decided by the hardware.")
     bf16: bool | None = Field(None, description="null: decided by the hardware.")
+    tf32: bool | None = Field(
+        None, description="Float32 products in TensorFloat-32 (Ampere or newer); null: torch's own."
+    )
     logging_steps: int = Field(
         1, ge=1, description="Steps between entries of status, history and curve."
     )

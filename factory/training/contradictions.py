@@ -82,7 +82,8 @@ def _adapter(config: Config) -> list[Refusal]:
             "full fine-tuning trains every weight at training.learning_rate",
         ),
         (
-            training.embedding_learning_rate is not None and not lora.modules_to_save,
+            training.embedding_learning_rate is not None
+            and not {"embed_tokens", "lm_head"} & set(lora.modules_to_save),
             "training.embedding_learning_rate",
             "no embedding is trained: add embed_tokens or lm_head to lora.modules_to_save",
         ),
@@ -92,7 +93,18 @@ def _adapter(config: Config) -> list[Refusal]:
 def _evaluations(config: Config) -> list[Refusal]:
     training = config.training
     needs_best = training.load_best_model_at_end or training.early_stopping_patience is not None
+    warmed = "warmup_steps" in training.model_fields_set and training.warmup_steps > 0
     return [
+        (
+            training.early_stopping_threshold and training.early_stopping_patience is None,
+            "training.early_stopping_threshold",
+            "it is of early stopping: set training.early_stopping_patience, too",
+        ),
+        (
+            warmed and training.lr_scheduler_type == "constant",
+            "training.warmup_steps",
+            "the scheduler constant has no warm-up: constant_with_warmup has",
+        ),
         (
             training.early_stopping_patience is not None and training.eval_steps == 0,
             "training.early_stopping_patience",

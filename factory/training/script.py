@@ -14,7 +14,7 @@ from factory import base_model, chat_template, hardware, naming, pipeline, stora
 from factory.artifacts import Decision
 from factory.config import Config
 from factory.context import Context
-from factory.errors import ConfigError
+from factory.errors import ConfigError, did_you_mean
 from factory.hardware import GIB, SMALL_MODEL, Machine
 from factory.training import contradictions, trackers
 
@@ -63,7 +63,7 @@ def resolve(context: Context, machine: Machine) -> Plan:
             "use_gradient_checkpointing": values["gradient_checkpointing"],
             "chat_template": chat_template.override(context),
         },
-        "lora": None if config.model.full_finetuning else _lora(config, values),
+        "lora": None if config.model.full_finetuning else _lora(config, values, base.folder),
         "trainer": _trainer(context, values),
         "embedding_learning_rate": config.training.embedding_learning_rate,
         "early_stopping": _early_stopping(config),
@@ -132,6 +132,11 @@ def refuse_unusable(config: Config, machine: Machine) -> None:
         ),
         (on_cpu and model.dtype == "float16", "model.dtype", "a CPU emulates float16"),
         (on_cpu and model.load_in_4bit, "model.load_in_4bit", "4-bit (nf4) needs a GPU here"),
+        (
+            training.tf32 and not (machine.accelerator and machine.accelerator.bf16),
+            "training.tf32",
+            "TensorFloat-32 needs an NVIDIA GPU of the Ampere generation or newer",
+        ),
         (
             on_cpu and training.packing,
             "training.packing",
@@ -281,7 +286,7 @@ def _checkpoints(config: Config) -> Decision:
     return Decision(value=f"every {config.training.save_steps} steps", reason="training.save_steps")
 
 
-def _lora(config: Config, values: dict[str, Any]) -> dict[str, Any]:
+def _lora(config: Config, values: dict[str, Any], base: Path) -> dict[str, Any]:
     """Arguments of Unsloth's get_peft_model."""
     lora = config.lora
     targets: list[str] | str = lora.target_modules
@@ -296,6 +301,11 @@ def _lora(config: Config, values: dict[str, Any]) -> dict[str, Any]:
         )
     if not targets:
         raise ConfigError("no module is left to train", where="lora.target_modules")
+    if isinstance(targets, list):
+        _require_modules(base, targets, "lora.target_modules")
+    # A head that is tied to the embeddings has no weights of its own in the file.
+    saved = [name for name in lora.modules_to_save if name != "lm_head"]
+    _require_modules(base, saved, "lora.modules_to_save")
     return {
         "r": lora.r,
         "lora_alpha": lora.lora_alpha,
@@ -308,6 +318,20 @@ def _lora(config: Config, values: dict[str, Any]) -> dict[str, Any]:
         "use_gradient_checkpointing": values["gradient_checkpointing"],
         "random_state": lora.random_state,
     }
+
+
+def _require_modules(base: Path, names: list[str], field: str) -> None:
+    """ConfigError for a module that the model has not: PEFT leaves out what it does not find."""
+    weights = [one for found in tensors.folder_tensors(base).values() for one in found]
+    known = {part for one in weights for part in one.name.split(".")[:-1] if not part.isdigit()}
+    for name in names:
+        if name.split(".")[-1] not in known:
+            layers = sorted({one.name.split(".")[-2] for one in weights if len(one.shape) == 2})
+            raise ConfigError(
+                f"the model has no module {name!r}{did_you_mean(name, known)}",
+                where=field,
+                hint=f"its layers are {', '.join(layers)}; all-linear takes every linear one",
+            )
 
 
 def _trainer(context: Context, values: dict[str, Any]) -> dict[str, Any]:
@@ -357,7 +381,8 @@ def _trainer(context: Context, values: dict[str, Any]) -> dict[str, Any]:
         "project": config.wandb.project or config.project.name,  # Trackio's
     }
     run_name = config.tracking.run_name or config.wandb.run_name
-    return arguments | ({"run_name": run_name} if run_name else {})
+    optional = {"run_name": run_name, "tf32": training.tf32}
+    return arguments | {name: value for name, value in optional.items() if value is not None}
 
 
 def _early_stopping(config: Config) -> dict[str, Any] | None:

@@ -22,6 +22,8 @@ CONTRADICTIONS = {
     "lora.use_rslora": ["model.full_finetuning=true", "lora.use_rslora=true"],
     "lora.bias": ["model.full_finetuning=true", 'lora.bias="all"'],
     "training.embedding_learning_rate": ["training.embedding_learning_rate=1e-5"],
+    "training.early_stopping_threshold": ["training.early_stopping_threshold=0.1"],
+    "training.warmup_steps": ["training.warmup_steps=3", 'training.lr_scheduler_type="constant"'],
     "training.early_stopping_patience": [
         "training.early_stopping_patience=2",
         "training.eval_steps=0",
