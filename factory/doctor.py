@@ -269,19 +269,27 @@ def check_configuration(patient: Patient) -> Finding:
 
 
 def check_data(patient: Patient) -> Finding:
-    """The raw examples are there."""
+    """The raw examples are there, or the hub has them: nothing is fetched for a check."""
     if patient.config is None:
         return Finding("data", "WARN", "not known without a configuration", "mend that first")
     from factory.console import Console
     from factory.context import Context
-    from factory.data import sources
+    from factory.data import hub, sources
 
-    try:
-        found = sources.configured(Context(patient.workspace, patient.config, Console(quiet=True)))
-    except FactoryError as error:
-        return Finding("data", "FAIL", str(error.message), error.hint or "fill data/raw")
+    config = patient.config.model_copy(deep=True)
+    entries = config.dataset.entries()
+    for entry in entries:
+        if entry.hub and hub.commit(entry, patient.workspace.hub) is None:
+            asked = _hub("data", "datasets", entry.hub)
+            if asked.status != "PASS":
+                return asked
+    config.dataset.mix = []
+    config.dataset.sources = [entry for entry in entries if not entry.hub]
+    found = sources.configured(Context(patient.workspace, config, Console(quiet=True)))
     details = {source.name: f"{source.path.stat().st_size} bytes" for source in found}
-    return Finding("data", "PASS", f"{len(found)} files of raw examples", details=details)
+    details |= {f"hf:{entry.hub}": "on the hub" for entry in entries if entry.hub}
+    told = f"{len(found)} files of raw examples" if found else "raw examples on the hub"
+    return Finding("data", "PASS", told, details=details)
 
 
 def check_model(patient: Patient) -> Finding:
@@ -296,7 +304,7 @@ def check_model(patient: Patient) -> Finding:
         return Finding("model", "FAIL", f"{name} is neither a folder nor a model id", fix)
     if _is_cached(name):
         return Finding("model", "PASS", f"{name} is in the hub's cache")
-    return _hub(name)
+    return _hub("model", "models", name)
 
 
 def check_cache(patient: Patient) -> Finding:
@@ -312,23 +320,23 @@ def check_cache(patient: Patient) -> Finding:
     return Finding("cache", "WARN" if local else "FAIL", f"{there} cannot be written", fix)
 
 
-def _hub(name: str) -> Finding:
+def _hub(check: str, kind: str, name: str) -> Finding:
     """Whether the hub answers; asked only when something has to be got from it."""
     if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
         found = f"{name} is not in the cache, and HF_HUB_OFFLINE is set"
-        return Finding("model", "FAIL", found, "unset HF_HUB_OFFLINE, or copy the model here")
+        return Finding(check, "FAIL", found, "unset HF_HUB_OFFLINE, or copy it here")
     from urllib import error, request
 
     endpoint = os.environ.get("HF_ENDPOINT", HUB)
     try:
-        with request.urlopen(f"{endpoint}/api/models/{name}", timeout=HUB_TIMEOUT):
-            return Finding("model", "PASS", f"{name} will be fetched from {endpoint}")
+        with request.urlopen(f"{endpoint}/api/{kind}/{name}", timeout=HUB_TIMEOUT):
+            return Finding(check, "PASS", f"{name} will be fetched from {endpoint}")
     except error.HTTPError as answer:
-        fix = "check the id; for a gated model accept its licence and set HF_TOKEN"
-        return Finding("model", "FAIL", f"{endpoint} answers {answer.code} for {name}", fix)
+        fix = "check the id; for a gated one accept its licence and set HF_TOKEN"
+        return Finding(check, "FAIL", f"{endpoint} answers {answer.code} for {name}", fix)
     except (OSError, ValueError) as failure:
-        fix = "check the network, or set HF_ENDPOINT, or copy the model into the workspace"
-        return Finding("model", "FAIL", f"{endpoint} cannot be reached ({failure})", fix)
+        fix = "check the network, or set HF_ENDPOINT, or copy it into the workspace"
+        return Finding(check, "FAIL", f"{endpoint} cannot be reached ({failure})", fix)
 
 
 def _is_cached(name: str) -> bool:

@@ -108,7 +108,11 @@ class Hub(BaseHTTPRequestHandler):
     """Knows one model, keeps one behind a licence."""
 
     def do_GET(self) -> None:
-        codes = {"/api/models/known/model": 200, "/api/models/gated/model": 401}
+        codes = {
+            "/api/models/known/model": 200,
+            "/api/models/gated/model": 401,
+            "/api/datasets/known/data": 200,
+        }
         self.send_response(codes.get(self.path, 404))
         self.end_headers()
 
@@ -145,6 +149,16 @@ def test_the_hub_is_asked_for_what_is_not_here(
 ) -> None:
     found = doctor.check_model(patient(tmp_path, {"model": {"name": name}}))
     assert (found.status, said in found.found) == (status, True), found
+
+
+def test_data_on_the_hub_is_asked_for_and_not_fetched(hub: str, tmp_path: Path) -> None:
+    values = {"dataset": {"sources": ["hf:known/data"]}}
+    found = doctor.check_data(patient(tmp_path, values))
+    assert (found.status, found.details) == ("PASS", {"hf:known/data": "on the hub"})
+    assert list(tmp_path.iterdir()) == []
+    values = {"dataset": {"mix": [{"hub": "gone/data", "weight": 1}]}}  # type: ignore[dict-item]
+    found = doctor.check_data(patient(tmp_path, values))
+    assert (found.status, "404" in found.found) == ("FAIL", True)
 
 
 def test_offline_and_unreachable_are_told_apart(
