@@ -68,18 +68,21 @@ def render(
             "Decisions",
             ("", "value", "because"),
             [(name, _short(one.value), one.reason) for name, one in decisions.items()],
+            text=True,
         ),
         *section(
             "Checkpoints",
             ("checkpoint", "step", "time until then"),
             [(name, step, duration(seconds)) for name, step, seconds in checkpoints],
         ),
-        *section("Settings", ("field of scripts/train.json", "value"), _flat(settings)),
+        *section("Settings", ("field of scripts/train.json", "value"), _flat(settings), text=True),
     ]
     return document("Training", parts)
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
     return f"{value:.5g}" if isinstance(value, float) else cell(value)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,6 +57,19 @@ def test_a_missing_package_is_named_with_its_field(
     assert raised.value.where == field
     installed.add(name)
     trackers.require_installed(config)
+
+
+@pytest.mark.slow
+def test_tensorboard_has_the_curve(trained: Path) -> None:
+    pytest.importorskip("tensorboard", reason="the ui extra is not installed")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    (folder,) = (trained / "logs/tensorboard").iterdir()
+    events = EventAccumulator(str(folder)).Reload()
+    stats = json.loads((trained / "metrics/training-stats.json").read_text())
+    losses = {point["step"]: point["loss"] for point in stats["curve"] if "loss" in point}
+    seen = {event.step: event.value for event in events.Scalars("train/loss")}
+    assert seen == pytest.approx(losses, rel=1e-6)
 
 
 def test_the_project_has_the_name_of_the_project() -> None:
