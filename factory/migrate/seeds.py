@@ -65,6 +65,8 @@ FLAT = Tool(
         "warmup_steps": to("training.warmup_steps"),
         "lr_scheduler": to("training.lr_scheduler_type"),
         "bf16": to("training.bf16"),
+        "tf32": to("training.tf32"),
+        "base_model_code": to("project.base_name"),
         "fp16": to("training.fp16"),
         "gradient_checkpointing": checkpointing,
         "logging_steps": to("training.logging_steps"),
@@ -76,8 +78,6 @@ FLAT = Tool(
         "eval_file": "data/raw/NAME.eval.jsonl beside the train file is recognised by its name",
         "effective_batch_size": "batch times accumulation",
         "dataset_version": "metrics/dataset.json records the hash of every file",
-        "base_model_code": "part of project.name",
-        "tf32": "decided by the hardware",
         "context_switching_weight": _MIX,
     },
 )

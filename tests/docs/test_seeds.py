@@ -25,13 +25,18 @@ TINY = {
     "training.load_best_model_at_end": "false",
     "model.load_in_4bit": "false",
     "training.bf16": "null",
+    "training.tf32": "null",
     "evaluation.max_new_tokens": 8,
     "evaluation.metric": "loss",
     "evaluation.targets": "{}",
     "save.gguf_quantization": '["q8_0"]',
 }
 # What the presets ask of a GPU.
-ANYWHERE = ("--set", "model.load_in_4bit=false", "--set", "training.bf16=null")
+ANYWHERE = tuple(
+    word
+    for setting in ("model.load_in_4bit=false", "training.bf16=null", "training.tf32=null")
+    for word in ("--set", setting)
+)
 SHAPES = ("gemma-3-4b", "veran-tools", "oracle-rauru-mac", "aj-mixed-h200", "mtg-reason")
 
 

@@ -170,7 +170,7 @@ EXPECTED: dict[str, tuple[str, dict[str, Any], list[str]]] = {
             "lora.target_modules": "all-linear",
             "training.lr_scheduler_type": "cosine",
         },
-        ["strict", "tf32", "flash_attention", "evals_per_epoch", "special_tokens.pad_token"],
+        ["strict", "flash_attention", "evals_per_epoch", "special_tokens.pad_token"],
     ),
     "Unsloth": (
         UNSLOTH,

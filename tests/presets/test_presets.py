@@ -53,6 +53,7 @@ EXPECTED = {
         "training.learning_rate": 2e-5,
         "training.max_steps": 5000,
         "training.bf16": True,
+        "training.tf32": True,
         "training.per_device_train_batch_size": 2,
         "training.gradient_accumulation_steps": 8,
         "project.version": "2.0.0",
