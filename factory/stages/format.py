@@ -25,6 +25,7 @@ from factory.data import (
     lengths,
     mix,
     page,
+    pii,
     placement,
     privacy,
     reasoning,
@@ -62,6 +63,7 @@ def run(context: Context) -> dict[str, Decision]:
     Raises DataError when there is no row to read or the model's tokenizer is of no use.
     """
     template_probe.require(context)
+    _check_extras(context)
     paths = [context.path(f"dataset.{key}") for key in ("path", "validation_path", "test_path")]
     files = sources.configured(context)
     thoughts = reasoning.decide(context.config.dataset.reasoning, chat_template.text(context))
@@ -140,6 +142,16 @@ def _special_tokens(context: Context) -> SpecialTokens:
     if action == "keep":
         return NO_TOKENS
     return SpecialTokens(special_tokens(base_model.resolve(context).folder), action)
+
+
+def _check_extras(context: Context) -> None:
+    """Miss a library or a model before anything is read, not after."""
+    settings = context.config.dataset
+    if settings.pii != "off":
+        pii.require()
+        pii.require_region(settings.pii_region)
+    if settings.semantic_dedup is not None:
+        semantic.load(context.resolve(settings.semantic_dedup.model, field=semantic.FIELD))
 
 
 def _find_private(context: Context, spool: Spool, rows: Rows) -> PiiReport | None:
