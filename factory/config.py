@@ -472,7 +472,7 @@ class Dataset(Section):
     reasoning: Literal["auto", "field", "inline", "keep"] = Field(
         "auto",
         description="Thoughts before an answer: in reasoning_content, in its text as <think>, as "
-        "the rows have them; auto: in the field if the chat template renders it, else in the text.",
+        "the rows have them; auto: where the chat template renders them, the field first.",
     )
     num_proc: int | None = Field(None, ge=1, description="null: as many as the cores.")
     split_ratios: tuple[float, float, float] = Field(

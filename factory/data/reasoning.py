@@ -1,30 +1,76 @@
 """The thoughts before an answer: a field of the turn, or `<think>...</think>` in its text.
 
-Templates that know `reasoning_content` put thoughts where the model expects them, and leave out
-those of earlier turns. Others render nothing of the field, so that thoughts would be lost in
-silence: there they go into the text.
+Many templates name `reasoning_content` and render it under conditions of their own, others cut what
+stands before `</think>`: only rendering tells where thoughts survive. That happens in a process of
+its own, as all rendering does here, and only for templates that speak of thoughts at all.
+
+    python -m factory.data.reasoning JOB.json
 """
 
 from __future__ import annotations
 
+import json
 import re
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
 
+from factory import child
 from factory.artifacts import Decision
 from factory.data.conversation import Message
 
 START, END = "<think>", "</think>"
 FIELD, INLINE, KEEP = "field", "inline", "keep"
 _THOUGHTS = re.compile(rf"\s*{START}(.*?){END}\s*(.*)", re.DOTALL)
+_SPOKEN_OF = ("think", "reasoning")
+_PROBE = "Quite so, thought the owl."
 
 
-def decide(asked: str, template: str) -> Decision:
-    """Where thoughts go, by `dataset.reasoning` and the text of the chat template."""
+def decide(asked: str, template: str, tokenizer: Path, log: Path) -> Decision:
+    """Where thoughts go, by `dataset.reasoning` and what the chat template renders."""
     if asked != "auto":
         return Decision(value=asked, reason="dataset.reasoning")
-    if "reasoning_content" in template:
+    if not any(word in template for word in _SPOKEN_OF):
+        return Decision(value=INLINE, reason="the chat template does not speak of thoughts")
+    shown = _rendered(template, tokenizer, log)
+    if shown.get(FIELD):
         return Decision(value=FIELD, reason="the chat template renders reasoning_content")
-    cuts = f", and may cut what stands before {END}" if END in template else ""
-    return Decision(value=INLINE, reason=f"the chat template has no reasoning_content{cuts}")
+    if shown.get(INLINE):
+        return Decision(value=INLINE, reason=f"the chat template renders {START} in the text only")
+    return Decision(
+        value=KEEP,
+        reason="the chat template renders no thoughts, so none are trained: "
+        "dataset.chat_template can name another",
+    )
+
+
+def _rendered(template: str, tokenizer: Path, log: Path) -> dict[str, Any]:
+    """Whether thoughts show in the rendered text, from the field and from the text."""
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        job = Path(folder) / "job.json"
+        job.write_text(json.dumps({"tokenizer": str(tokenizer), "template": template}))
+        command = child.python("factory.data.reasoning", str(job))
+        child.run(command, log=log, environment={}, on_event=found.update)
+    return found
+
+
+def main(job: Path) -> int:
+    """The child: render an answer with thoughts in either place; report where they show."""
+    from factory.data import tokens
+
+    asked = json.loads(job.read_text(encoding="utf-8"))
+    request = tokens.Request(asked["tokenizer"], asked["template"], 0, [], "", "")
+    tokenizer = tokens.prepared(request)
+    if tokenizer is None:
+        return 1
+    user: Message = {"role": "user", "content": "Who?"}
+    said: Message = {"role": "assistant", "content": "Me.", "reasoning_content": _PROBE}
+    for how in (FIELD, INLINE):
+        text = tokens.rendered(tokenizer, {"conversations": arranged([user, said], how)})
+        child.emit({how: text is not None and _PROBE in text})
+    return 0
 
 
 def arranged(messages: list[Message], how: str) -> list[Message]:
@@ -56,3 +102,7 @@ def _joined(message: Message) -> Message:
     if thoughts:
         turn["content"] = f"{START}\n{thoughts}\n{END}\n\n{turn['content']}"
     return turn
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -208,7 +208,7 @@ def _save_examples(tokenizer: Any, request: Request, sizes: np.ndarray, flags: n
     examples = []
     for line in pick(request.segments, sizes, chosen):
         row = orjson.loads(line)
-        if _render(tokenizer, row) is not None:
+        if rendered(tokenizer, row) is not None:
             examples.append((row["id"], list(map(tuple, view.segments(tokenizer, row)))))
     Path(request.folder, EXAMPLES_FILE).write_bytes(orjson.dumps(examples))
 
@@ -275,9 +275,9 @@ def template_slack(tokenizer: Any) -> int:
 
 def lengths(tokenizer: Any, rows: list[Any]) -> Iterator[int]:
     """Yield the number of tokens of each canonical row; UNRENDERABLE if the template refuses it."""
-    texts = [_render(tokenizer, row) for row in rows]
-    rendered = [text for text in texts if text is not None]
-    counts = map(len, _encoded(tokenizer, rendered))
+    texts = [rendered(tokenizer, row) for row in rows]
+    known = [text for text in texts if text is not None]
+    counts = map(len, _encoded(tokenizer, known))
     return (UNRENDERABLE if text is None else next(counts) for text in texts)
 
 
@@ -292,7 +292,8 @@ def _encoded(tokenizer: Any, texts: list[str]) -> list[Any]:
     return list(backend.encode_batch_fast(texts, add_special_tokens=False))
 
 
-def _render(tokenizer: Any, row: Any) -> str | None:
+def rendered(tokenizer: Any, row: Any) -> str | None:
+    """The text of a canonical row; None if the template refuses it."""
     from jinja2 import TemplateError
 
     try:

@@ -66,7 +66,12 @@ def run(context: Context) -> dict[str, Decision]:
     _check_extras(context)
     paths = [context.path(f"dataset.{key}") for key in ("path", "validation_path", "test_path")]
     files = sources.configured(context)
-    thoughts = reasoning.decide(context.config.dataset.reasoning, chat_template.text(context))
+    thoughts = reasoning.decide(
+        context.config.dataset.reasoning,
+        chat_template.text(context),
+        base_model.resolve(context).folder,
+        context.workspace.logs / "format.log",
+    )
     workers = work.choose_workers(files, context.config.dataset.num_proc)
     with (
         Spool(context.workspace.state) as spool,

@@ -14,6 +14,7 @@ from factory.data.block import Origin, format_block
 from factory.data.formats import READERS
 from factory.data.markup import WORD_JOINER, SpecialTokens
 from factory.data.reasoning import arranged, decide
+from tests.conftest import ROOT
 
 USER = {"role": "user", "content": "1+1"}
 BOTH = {"role": "assistant", "content": "2", "reasoning_content": "One and one."}
@@ -50,20 +51,29 @@ def test_thoughts_in_their_field_go_into_the_text_and_back() -> None:
     assert arranged(turns, "keep") is turns
 
 
+LOOP = "{%% for m in messages %%}%s{%% endfor %%}"
+
+
 @pytest.mark.parametrize(
     ("asked", "template", "value"),
     [
-        ("auto", "{{ message.reasoning_content }}", "field"),
-        ("auto", "{{ message.content }}", "inline"),
-        ("keep", "{{ message.reasoning_content }}", "keep"),
+        ("keep", "{{ m.reasoning_content }}", "keep"),
+        ("auto", "{{ m.content }}", "inline"),
+        ("auto", "{{ m.reasoning_content }}{{ m.content }}", "field"),
+        (
+            "auto",
+            "{% if m.tool_calls %}{{ m.reasoning_content }}{% endif %}{{ m.content }}",
+            "inline",
+        ),
+        ("auto", "{{ m.content.split('</think>')[-1] }}", "keep"),
     ],
 )
-def test_the_template_decides_where_thoughts_go(asked: str, template: str, value: str) -> None:
-    assert decide(asked, template).value == value
-
-
-def test_a_template_that_may_cut_thoughts_is_named() -> None:
-    assert "may cut" in decide("auto", "{{ content.split('</think>')[-1] }}").reason
+def test_rendering_decides_where_thoughts_go(
+    tmp_path: Path, asked: str, template: str, value: str
+) -> None:
+    found = decide(asked, LOOP % template, ROOT / "models" / "base", tmp_path / "log")
+    assert found.value == value
+    assert ("none are trained" in found.reason) == (template.endswith("[-1] }}"))
 
 
 @pytest.mark.parametrize(
