@@ -244,7 +244,7 @@ class Training(Section):
         "drop", description="Rows longer than model.max_seq_length."
     )
     divergence_factor: float = Field(
-        3.0, gt=1, description="Loss above this multiple of its minimum counts as diverged."
+        3.0, gt=1, description="A mean loss above this multiple of the least one has diverged."
     )
     divergence_window: int = Field(20, ge=1, description="Logged steps the loss is averaged over.")
     stop_on_divergence: bool = Field(False, description="End a diverging run; otherwise it warns.")
