@@ -143,9 +143,10 @@ _SCRIPTS = {
 
 
 def refusal(found: Answers) -> float:
-    """The share of answers without boilerplate of a refusing assistant; the phrases are those that
-    filters of collected chats remove (FastChat's, and those of the "unfiltered" WizardLM sets).
-    With tools declared it is right to decline what none of them can do."""
+    """The share of answers without boilerplate of a refusing assistant; the phrases are our own.
+
+    With tools declared it is right to decline what none of them can do.
+    """
     if not found.texts or found.tools:
         return 1.0
     refusing = sum(bool(_REFUSAL.search(text.replace("\u2019", "'"))) for text in found.texts)
