@@ -15,6 +15,7 @@ from factory.training import (
     preflight,
     resume,
     script,
+    trackers,
 )
 from factory.training.gate import judge_training
 
@@ -54,6 +55,7 @@ def _describe(context: Context, decisions: dict[str, Decision]) -> None:
 
 def plan(context: Context) -> list[str]:
     """What `run` would do: needs, decisions, the exact script and configuration."""
+    trackers.require_installed(context.config)
     machine = hardware.detect()
     chosen = script.resolve(context, machine)
     forecast = preflight.examine(context, chosen, machine)

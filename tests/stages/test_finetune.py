@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from factory.context import Context
-from factory.errors import FactoryError
+from factory.errors import ConfigError, FactoryError
 from factory.stages import finetune
 from factory.training import preflight, resume
 from tests.training.conftest import make_context, trained, write_script  # noqa: F401
@@ -97,6 +97,15 @@ def test_the_plan_says_everything(context: Context) -> None:
         '"max_steps": 6',
     ):
         assert words in lines
+
+
+def test_the_plan_refuses_a_tracker_that_is_not_installed(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("factory.training.trackers.find_spec", lambda _name: None)
+    context.config.tracking.report_to = ["mlflow"]
+    with pytest.raises(ConfigError, match="mlflow is not installed"):
+        finetune.plan(context)
 
 
 def test_a_full_disk_is_told_before_training(context: Context) -> None:
