@@ -9,11 +9,14 @@ seconds, not wall seconds: they hardly change when other processes share the cor
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import random
 import re
+import resource
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -25,13 +28,16 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks import report  # noqa: E402
 from factory import config as configuration  # noqa: E402
-from factory import hardware, kit  # noqa: E402
+from factory import hardware, kit, status, storage  # noqa: E402
 from factory.console import Console  # noqa: E402
 from factory.context import Context  # noqa: E402
 from factory.training import script  # noqa: E402
 from factory.training.templates import training_state  # noqa: E402
 from factory.workspace import Workspace  # noqa: E402
+
+STEPS, SAVE_STEPS = 30, 10  # of the run that is killed
 
 # Put around Trainer.train in both processes, so that both are measured by the same clock.
 CLOCK = """
@@ -158,6 +164,9 @@ def against_bare(folder: Path, runs: int) -> dict[str, Any]:
     """Ours and the bare script: same rows in the same order, the same settings."""
     lengths = [60] * 320
     context = workspace(folder / "bare", lengths, group_by_length=False)
+    settings = storage.read_json(context.workspace.script_config)
+    settings["trainer"]["save_strategy"] = "no"  # steps are compared; the bare script saves nothing
+    script.write(context, settings)
     bare = context.workspace.root / "bare.py"
     bare.write_text(BARE.format(root=str(context.workspace.root)))
     ours, theirs = [], []
@@ -165,8 +174,10 @@ def against_bare(folder: Path, runs: int) -> dict[str, Any]:
         ours.append(measure(context, context.workspace.script)[0])
         theirs.append(measure(context, bare)[0])
     steps = len(lengths) / 8
+    ratios = [mine / other for mine, other in zip(ours, theirs, strict=True)]
     return {
-        "ratio": statistics.median(ours) / statistics.median(theirs),
+        "ratio": statistics.median(ratios),
+        "ratios": ratios,
         "ours": statistics.median(ours) / steps,
         "bare": statistics.median(theirs) / steps,
     }
@@ -182,7 +193,8 @@ def bucketing(folder: Path, runs: int) -> dict[str, Any]:
     for _ in range(runs):
         fast.append(measure(grouped, grouped.workspace.script)[0])
         slow.append(measure(mixed, mixed.workspace.script)[0])
-    return {"ratio": statistics.median(slow) / statistics.median(fast)}
+    ratios = [without / having for without, having in zip(slow, fast, strict=True)]
+    return {"ratio": statistics.median(ratios), "ratios": ratios}
 
 
 def status_cost(folder: Path, step_seconds: float) -> dict[str, Any]:
@@ -197,20 +209,86 @@ def status_cost(folder: Path, step_seconds: float) -> dict[str, Any]:
     return {"microseconds": each * 1e6, "share": each / step_seconds}
 
 
-def table(bare: dict[str, Any], grouped: dict[str, Any], status: dict[str, Any], runs: int) -> str:
+def resume(folder: Path, runs: int) -> dict[str, Any]:
+    """CPU seconds that a kill -9 and a second start cost over an undisturbed run; same adapter?"""
+    usual = resumable(folder / "usual")
+    whole, expected = [train_killed(usual, None)], adapter(usual)
+    extra, same = [], 0
+    for number in range(runs):
+        context = resumable(folder / f"killed-{number}")
+        step = random.Random(number).randint(SAVE_STEPS, STEPS - 2)
+        spent = train_killed(context, step) + train_killed(context, None)
+        extra.append(spent - whole[0])
+        same += adapter(context) == expected
+    return {"extra": statistics.median(extra), "worst": max(extra), "same": same, "of": runs}
+
+
+def resumable(folder: Path) -> Context:
+    """A workspace that trains STEPS steps and saves the adapter."""
+    context = workspace(folder, [60] * 320, max_steps=STEPS, save_steps=SAVE_STEPS)
+    settings = script.resolve(context, hardware.detect()).settings
+    settings["save"]["formats"] = ["lora"]
+    script.write(context, settings)
+    return context
+
+
+def adapter(context: Context) -> str:
+    path = context.path("save.lora_path") / "adapter_model.safetensors"
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def train_killed(context: Context, step: int | None) -> float:
+    """CPU seconds of one start of the script, killed once `step` is done (None: not)."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    environment = {**os.environ, **kit.require().environment(), "HF_HUB_OFFLINE": "1"}
+    process = subprocess.Popen(
+        [sys.executable, str(context.workspace.script)],
+        cwd=context.workspace.root,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while step is not None and process.poll() is None:
+        known = status.read(context.workspace)
+        if known and known["pid"] == process.pid and known["step"] >= step:
+            process.kill()
+        time.sleep(0.02)
+    if process.wait() != (0 if step is None else -signal.SIGKILL):
+        raise SystemExit(f"the script ended with {process.returncode}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def pairs(found: dict[str, Any], name: str) -> str:
+    """The single measurements behind a median."""
+    return ", ".join(f"{value:.3f}" for value in found[name])
+
+
+def table(found: dict[str, Any], runs: int) -> str:
     """The Markdown section."""
-    sides = "One run" if runs == 1 else f"Medians of {runs} runs"
-    return f"""| what | against | measured | bar |
+    bare, grouped, status, again = (
+        found[name] for name in ("bare", "bucketing", "status", "resume")
+    )
+    interval = SAVE_STEPS * bare["ours"]
+    command = f"python benchmarks/training.py --runs {runs}"
+    return f"""{report.made_with(command, "torch", "transformers", "trl", "peft", "unsloth")}
+
+| what | against | measured | bar |
 |---|---|---|---|
 | CPU time of a training step | the bare Unsloth script, same model, rows, order and settings | \
-{bare["ratio"]:.3f}x ({bare["ours"] * 1e3:.0f} ms, bare {bare["bare"] * 1e3:.0f} ms) | 1.01x |
+{bare["ratio"]:.3f}x ({bare["ours"] * 1e3:.0f} ms, bare {bare["bare"] * 1e3:.0f} ms; \
+pairs {pairs(bare, "ratios")}) | at most 1.01x |
 | tokens per CPU second, rows of 10 to 600 words | the same without length bucketing | \
-{grouped["ratio"]:.2f}x | 1.5x |
+{grouped["ratio"]:.2f}x (pairs {pairs(grouped, "ratios")}) | at least 1.5x |
 | status and history of one step | that step | \
-{status["share"] * 100:.2f} % ({status["microseconds"]:.0f} µs) | 0.5 % |
+{status["share"] * 100:.2f} % ({status["microseconds"]:.0f} µs) | at most 0.5 % |
+| kill -9 at a random step, then a second start, CPU time | an undisturbed run | \
+{again["extra"]:.1f} s more, at worst {again["worst"]:.1f} s; {again["same"]} of {again["of"]} \
+adapters have the same SHA-256 | at most one save interval ({interval:.1f} s) + 15 s; same SHA-256 |
 
-{sides} a side, taken in turn, one thread, `models/base`, batches of 8:
-`python benchmarks/training.py --runs {runs}`. The last row is against the step of the first.
+Medians of {runs} pairs, both sides in turn, one thread, `models/base`, batches of 8. A ratio is the
+median of the pairs' ratios. The third row is against the step of the first. The last one trains
+{STEPS} steps with a checkpoint every {SAVE_STEPS}; most of what it costs is loading once more.
 """
 
 
@@ -218,20 +296,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
+    found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        bare = against_bare(folder, options.runs)
-        print(bare, flush=True)
-        grouped = bucketing(folder, options.runs)
-        print(grouped, flush=True)
-        status = status_cost(folder, bare["bare"])
-        print(status, flush=True)
-    path = ROOT / "docs/benchmarks.md"
-    text = path.read_text(encoding="utf-8")
-    begin, end = "<!-- training:begin -->\n", "<!-- training:end -->"
-    section = table(bare, grouped, status, options.runs)
-    head, _, rest = text.partition(begin)
-    path.write_text(head + begin + section + end + rest.partition(end)[2], encoding="utf-8")
+        found["bare"] = against_bare(folder, options.runs)
+        print(found, flush=True)
+        found["status"] = status_cost(folder, found["bare"]["bare"])
+        found["resume"] = resume(folder, options.runs)
+        print(found, flush=True)
+        found["bucketing"] = bucketing(folder, options.runs)
+    print(found, flush=True)
+    report.replace_section("training", table(found, options.runs))
     return 0
 
 
