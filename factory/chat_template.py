@@ -67,11 +67,21 @@ def override(context: Context) -> str | None:
 
 
 def file(context: Context) -> Path | None:
-    """The configured template file; None if the template is named or the model's own."""
+    """The configured template file; None if the template is named or the model's own.
+
+    Raises ConfigError if there is no such file.
+    """
     name = context.config.dataset.chat_template
     if name is None or not name.endswith(JINJA_SUFFIXES):
         return None
-    return context.resolve(name, field=FIELD)
+    path = context.resolve(name, field=FIELD)
+    if not path.exists():
+        raise ConfigError(
+            f"{name}: no such file",
+            where=FIELD,
+            hint=f"name a file of the workspace, or a template: {', '.join(NAMED)}",
+        )
+    return path
 
 
 def named(name: str) -> str:

@@ -41,7 +41,10 @@ def start_parent(folder: Path, code: str) -> tuple[subprocess.Popen[bytes], int]
     """A parent process running `code` as its child; returns it with the child's pid."""
     (folder / "child.py").write_text(code)
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        [sys.executable, "-c", PARENT],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # nohup ignores it
     )
     deadline = time.monotonic() + 30
     while not (folder / "pid").exists() or not (folder / "pid").read_text():
