@@ -16,6 +16,7 @@ from tests.markdown import ROOT, Block
 
 # Small enough for a minute of CPU time; free of luck: the loss falls within a few steps.
 REDUCED = {
+    "dataset": {"pii": "report"},
     "training": {"max_steps": 40, "save_steps": 20, "warmup_steps": 4},
     "evaluation": {
         "metric": "loss",

@@ -28,6 +28,9 @@ SECTIONS = (
     "Done when",
 )
 STAGE_PLAYBOOKS = [ROOT / "agents" / f"{name}.md" for name in pipeline.NAMES]
+FULL_FINETUNING = (
+    "export.model"  # the walk trains an adapter: tests/pipeline/test_full_finetuning.py
+)
 CHECK = re.compile(rf"^(?:{'|'.join(pipeline.NAMES)})\.[\w.<>]+$")
 playbooks = pytest.mark.parametrize("path", ORDER, ids=markdown.name)
 
@@ -177,7 +180,7 @@ def test_every_check_of_the_reference_is_recorded(walked: tuple[Path, Results]) 
     names = {row.replace("<model>", "export.merged") for row in rows}
     recorded = recorded_checks(walked[0])
     unknown = [name for name in names if not any(pattern(name).fullmatch(c) for c in recorded)]
-    assert not unknown
+    assert unknown == [FULL_FINETUNING]
 
 
 def pattern(name: str) -> re.Pattern[str]:

@@ -45,6 +45,11 @@ def test_what_is_evaluated_is_the_model_that_ships(workspace: Path) -> None:
     assert proof["method"] == "full"
     shipped = proof["weights"]["shipped"]["model.safetensors"]
     assert report["weights_sha256"] == {"model.safetensors": shipped}
+    checks = {
+        check["id"]: check for check in read(workspace, ".factory/gates/export.json")["checks"]
+    }
+    assert checks["export.model"]["passed"]
+    assert "export.adapter" not in checks
 
 
 def test_card_and_metadata_say_that_every_weight_was_trained(workspace: Path) -> None:
