@@ -62,26 +62,50 @@ def run(
     Standard output and error are appended to `log`, except event lines, which go to `on_event`.
     Raises Interrupted when this process was told to stop, after the child has ended.
     """
+    process = start(command, environment=environment, cwd=cwd, stdin=subprocess.DEVNULL)
+    return follow(process, log=log, on_event=on_event)
+
+
+def start(
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    cwd: Path | None = None,
+    stdin: int = subprocess.PIPE,
+) -> subprocess.Popen[bytes]:
+    """Start `command` and return at once; who starts it follows it to its end, or kills it."""
+    return subprocess.Popen(
+        command,
+        cwd=cwd,
+        env={**os.environ, **LIBRARY_ENVIRONMENT, **environment},
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        preexec_fn=die_with_parent,
+    )
+
+
+def follow(
+    process: subprocess.Popen[bytes],
+    *,
+    log: Path,
+    on_event: Callable[[dict[str, Any]], None] | None = None,
+) -> int:
+    """What `run` does once the child is started."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab", buffering=0) as log_file:
-        process = subprocess.Popen(
-            command,
-            cwd=cwd,
-            env={**os.environ, **LIBRARY_ENVIRONMENT, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=die_with_parent,
-        )
-        with process, _forwarded_signals(process) as received:
-            assert process.stdout is not None
-            for line in process.stdout:
-                if line.startswith(EVENT_PREFIX.encode()):
-                    _deliver(line, on_event)
-                else:
-                    _log(log_file, line)
-            code = process.wait()
+    with (
+        log.open("ab", buffering=0) as log_file,
+        process,
+        _forwarded_signals(process) as received,
+    ):
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith(EVENT_PREFIX.encode()):
+                _deliver(line, on_event)
+            else:
+                _log(log_file, line)
+        code = process.wait()
     if received:
         raise Interrupted(
             f"stopped by {signal.Signals(received[0]).name}",

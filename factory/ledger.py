@@ -7,7 +7,9 @@ stage read and wrote and a seal over itself, so that one changed byte anywhere i
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,10 @@ def record(path: Path, sha256: str | None = None) -> FileRecord:
     Whoever hashed the bytes while writing them passes `sha256`: the file is not read again.
     """
     sha256 = sha256 or storage.sha256_file(path)
-    status = os.stat(path)
+    return _record(os.stat(path), sha256)
+
+
+def _record(status: os.stat_result, sha256: str) -> FileRecord:
     return FileRecord(
         sha256=sha256,
         size=status.st_size,
@@ -33,6 +38,37 @@ def record(path: Path, sha256: str | None = None) -> FileRecord:
         ctime_ns=status.st_ctime_ns,
         inode=status.st_ino,
     )
+
+
+@contextmanager
+def recording(files: Mapping[str, Path]) -> Iterator[Callable[[], dict[str, FileRecord]]]:
+    """Record files by name, in a thread beside what the block does; the yielded call waits.
+
+    The records hold for the whole time from the block's beginning to the end of the hashing.
+    Raises DataError at the beginning for what is no regular file; the call raises StaleInput for a
+    file that did not stay as it was until it was hashed.
+    """
+    from concurrent.futures import ThreadPoolExecutor  # on use: `status` only reads
+
+    found = {name: (path, storage.status(path)) for name, path in sorted(files.items())}
+    stop = threading.Event()
+    with ThreadPoolExecutor(1, thread_name_prefix="hash") as thread:
+        hashed = {name: thread.submit(_record_unchanged, *found[name], stop) for name in found}
+        try:
+            yield lambda: {name: record.result() for name, record in hashed.items()}
+        finally:
+            stop.set()
+            thread.shutdown(cancel_futures=True)
+
+
+def _record_unchanged(path: Path, status: os.stat_result, stop: threading.Event) -> FileRecord:
+    """Hash a file that is to be still as `status` says."""
+    known = _record(status, storage.sha256_file(path, stop))
+    if not untouched(path, known):
+        raise StaleInput(
+            "this input changed while it was hashed", where=str(path), hint="run the stage again"
+        )
+    return known
 
 
 def record_all(

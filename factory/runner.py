@@ -108,11 +108,12 @@ def _details(context: Context, stage: Stage) -> list[str]:
 
 def _execute(context: Context, stage: Stage, reason: str, waivers: list[Waive]) -> Outcome:
     started_at, clock = provenance.now(), time.monotonic()
-    inputs = ledger.record_all(stage.reads(context))
     previous = waiving.given_before(context, stage)
-    context.workspace.gate_path(stage.name).unlink(missing_ok=True)
     module = _module(stage)
-    decisions = {**context.decisions, **module.run(context)}
+    with ledger.recording(stage.reads(context)) as recorded:
+        context.workspace.gate_path(stage.name).unlink(missing_ok=True)
+        decisions = {**context.decisions, **module.run(context)}
+        inputs = recorded()
     unchanged = ledger.difference(stage.reads(context), inputs, trust_inode=True)
     if unchanged is not None:
         raise StaleInput(f"an input changed while {stage.name} was running: {unchanged}")

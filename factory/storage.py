@@ -12,11 +12,12 @@ import contextlib
 import json
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-from factory.errors import ConfigError, DataError, DiskFull, means_disk_full
+from factory.errors import ConfigError, DataError, DiskFull, Interrupted, means_disk_full
 
 CHUNK_BYTES = 1 << 20
 TEMPORARY = ".tmp"
@@ -40,13 +41,24 @@ def open_regular(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def sha256_file(path: Path) -> str:
-    """Return the hex SHA-256 of a regular file, read in 1 MiB pieces."""
+def status(path: Path) -> os.stat_result:
+    """The status of a regular file; DataError for anything else."""
+    with open_regular(path) as file:
+        return os.fstat(file.fileno())
+
+
+def sha256_file(path: Path, stop: threading.Event | None = None) -> str:
+    """Return the hex SHA-256 of a regular file, read in 1 MiB pieces; Interrupted if `stop` is set.
+
+    Both reading and hashing leave other threads the interpreter.
+    """
     import hashlib
 
     digest = hashlib.sha256()
     with open_regular(path) as file:
         while chunk := file.read(CHUNK_BYTES):
+            if stop is not None and stop.is_set():
+                raise Interrupted("hashing was stopped", where=str(path))
             digest.update(chunk)
     return digest.hexdigest()
 

@@ -47,8 +47,13 @@ def cut(context: Context, spool: Spool, rows: Rows) -> CutReport | None:
     )
 
 
-def measure(context: Context, spool: Spool, rows: Rows) -> None:
-    """Count tokens where they matter; rows that are too long or unrenderable meet their fate."""
+def measure(
+    context: Context, spool: Spool, rows: Rows, counter: tokens.Process | None = None
+) -> None:
+    """Count tokens where they matter; rows that are too long or unrenderable meet their fate.
+
+    `counter` is a `tokens.counter` that was started before.
+    """
     wanted, seed = rows.fate == KEPT, context.config.dataset.seed
     flags = _flags(rows)
     sample = wanted if context.config.dataset.exact_tokens else _sample(wanted, SAMPLE_ROWS, seed)
@@ -61,6 +66,7 @@ def measure(context: Context, spool: Spool, rows: Rows) -> None:
             flags,
             log=context.workspace.logs / "format.log",
             on_progress=lambda done, total: bar.update(done, total=total),
+            process=counter,
         )
     counted, found = rows.tokens
     too_long = found > limit

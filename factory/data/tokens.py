@@ -8,6 +8,8 @@ row whose canonical line is shorter than the limit, less what the template adds,
 it. Such rows are only counted when they are in the sample.
 
     python -m factory.data.tokens REQUEST.json
+
+With standard input open, the process first loads its libraries, then waits for that to be closed.
 """
 
 from __future__ import annotations
@@ -15,9 +17,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -42,7 +46,8 @@ MEMORY_LIMIT_BYTES = 8 << 30
 # as deeply as schemas do grows at most so many times.
 RICH_GROWTH = 4
 NO_BOUND = 1 << 40
-FLAGS_FILE, EXAMPLES_FILE = "flags.npy", "examples.json"
+FLAGS_FILE, EXAMPLES_FILE, REQUEST_FILE = "flags.npy", "examples.json", "tokens.json"
+Process = subprocess.Popen[bytes]
 
 
 @dataclass(frozen=True)
@@ -62,20 +67,38 @@ class Request:
     excess: str = "drop"
 
 
+@contextmanager
+def counter(folder: Path, workers: int) -> Iterator[Process]:
+    """The process that will count: it loads its libraries while the rows are still being read.
+
+    `folder` is that of the request to come.
+    """
+    command = child.python("factory.data.tokens", str(folder / REQUEST_FILE))
+    with child.start(command, environment=_tokenizer_threads(workers)) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def count(
     request: Request,
     flags: np.ndarray,
     *,
     log: Path,
     on_progress: Callable[[int, int], None],
+    process: Process | None = None,
 ) -> Values:
     """Return the tokens of every row that is in the sample or may be too long.
+
+    `process` is a waiting `counter`; without it one is started now.
 
     `flags` has a byte for each row, a sum of WANTED, RICH, SAMPLE and EXAMPLE. Rows that the
     template refuses have UNRENDERABLE tokens. Raises DataError when the tokenizer does not load,
     has no template, or the process dies.
     """
-    run("factory.data.tokens", request, flags, log=log, on_progress=on_progress)
+    module = "factory.data.tokens"
+    run(module, request, flags, log=log, on_progress=on_progress, process=process)
     folder = Path(request.folder)
     return Values(np.load(folder / "rows.npy"), np.load(folder / "counts.npy"))
 
@@ -87,11 +110,12 @@ def run(
     *,
     log: Path,
     on_progress: Callable[[int, int], None],
+    process: Process | None = None,
 ) -> None:
-    """Run the child `module` on a request; raise DataError when it fails."""
+    """Run the child `module`, or `process` that waits, on a request; DataError when it fails."""
     folder = Path(request.folder)
     np.save(folder / FLAGS_FILE, flags)
-    job = folder / "tokens.json"
+    job = folder / REQUEST_FILE
     job.write_text(json.dumps(_as_json(request)), encoding="utf-8")
     errors: list[str] = []
 
@@ -101,12 +125,13 @@ def run(
         else:
             on_progress(event["done"], event["total"])
 
-    code = child.run(
-        child.python(module, str(job)),
-        log=log,
-        environment=_tokenizer_threads(request.workers),
-        on_event=deliver,
-    )
+    if process is None:
+        command, environment = child.python(module, str(job)), _tokenizer_threads(request.workers)
+        code = child.run(command, log=log, environment=environment, on_event=deliver)
+    else:
+        assert process.stdin is not None
+        process.stdin.close()
+        code = child.follow(process, log=log, on_event=deliver)
     if code != 0:
         raise DataError(
             errors[0] if errors else f"counting tokens failed (exit code {code})",
@@ -125,6 +150,8 @@ def _tokenizer_threads(workers: int) -> dict[str, str]:
 
 def main(job: Path) -> int:
     """The child: count the rows of one request, report progress as events."""
+    _load_libraries()
+    sys.stdin.read()
     request = read_request(job)
     tokenizer = prepared(request)
     if tokenizer is None:
@@ -147,13 +174,18 @@ def main(job: Path) -> int:
 def prepared(request: Request) -> Any:
     """In a child: the tokenizer, under a limit of memory; None, with an event, if there is none."""
     _limit_memory()
-    # Counting needs no torch, and transformers without it loads in a third of the time and memory.
-    sys.modules["torch"] = None  # type: ignore[assignment]
+    _load_libraries()
     try:
         return load_tokenizer(request.tokenizer, request.chat_template)
     except (DataError, OSError, ValueError) as error:
         child.emit({"error": str(error).splitlines()[0]})
         return None
+
+
+def _load_libraries() -> None:
+    """Counting needs no torch; transformers without it loads in a third of the time and memory."""
+    sys.modules["torch"] = None  # type: ignore[assignment]
+    from transformers import AutoTokenizer  # noqa: F401 - loads what it needs, too
 
 
 def _counted(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -14,6 +16,8 @@ import orjson
 from factory import storage
 from factory.data.lines import Batch
 from factory.data.rows import DROPS, KEPT, REPLACED, Rows, Values
+
+UNHASHED = 16  # pieces that may wait to be hashed
 
 
 class Run(NamedTuple):
@@ -30,16 +34,19 @@ def write_splits(
     repeated: np.ndarray,
     paths: Sequence[Path],
     again: Iterable[bytes] = (),
+    *,
+    beside: bool = False,
 ) -> list[str]:
     """Write each line to the path of its split number; a negative fate drops the line.
 
     Rows marked in `repeated` bear an id that an earlier row has: theirs is made unique.
     The lines of `again` follow at the end of the first file.
-    Returns the hex SHA-256 of every file, taken while it is written.
+    Returns the hex SHA-256 of every file, taken while it is written; `beside` that in a thread.
     """
     digests = [hashlib.sha256() for _ in paths]
     with ExitStack() as stack:
         files = [stack.enter_context(storage.atomic_write(path)) for path in paths]
+        update = stack.enter_context(_hashing()) if beside else _update
         for batch in batches:
             rows = slice(batch.first, batch.first + len(batch.ends))
             changed = batch if not repeated[rows].any() else _renamed(batch, repeated[rows])
@@ -51,11 +58,29 @@ def write_splits(
             for file, digest, part in zip(files, digests, parts, strict=True):
                 data = b"".join(part)
                 file.write(data)
-                digest.update(data)
+                update(digest, data)
         for line in again:
             files[0].write(line)
-            digests[0].update(line)
+            update(digests[0], line)
     return [digest.hexdigest() for digest in digests]
+
+
+def _update(digest: hashlib._Hash, data: bytes) -> None:
+    digest.update(data)
+
+
+@contextmanager
+def _hashing() -> Iterator[Callable[[hashlib._Hash, bytes], None]]:
+    """A function that does what `_update` does in a thread, in order; all is done at the end."""
+    waiting: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(1, thread_name_prefix="hash") as thread:
+
+        def update(digest: hashlib._Hash, data: bytes) -> None:
+            waiting.append(thread.submit(digest.update, data))
+            if len(waiting) > UNHASHED:
+                waiting.popleft().result()
+
+        yield update
 
 
 def copies(repeats: Values, lines: Iterable[bytes], repeated: np.ndarray) -> Iterator[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -73,9 +74,13 @@ def run(context: Context) -> dict[str, Decision]:
         context.workspace.logs / "format.log",
     )
     workers = work.choose_workers(files, context.config.dataset.num_proc)
+    beside = workers.value > 1  # one worker uses one core
     with (
         Spool(context.workspace.state) as spool,
         storage.atomic_write(context.workspace.rejects) as rejects,
+        tokens.counter(spool.folder, context.config.dataset.workers())
+        if beside
+        else nullcontext() as counter,
     ):
         with context.console.bar("reading", total=len(files)) as bar:
             found = ingest(
@@ -96,7 +101,7 @@ def run(context: Context) -> dict[str, Decision]:
         _drop_near_duplicates(context, spool, rows)
         _drop_semantic_duplicates(context, spool, rows)
         _drop_contaminated(context, spool, rows)
-        lengths.measure(context, spool, rows)
+        lengths.measure(context, spool, rows, counter)
         pools = _draw_mix(context, rows)
         placed = placement.place(
             rows, context.config.dataset.split_ratios, context.config.dataset.seed
@@ -105,7 +110,7 @@ def run(context: Context) -> dict[str, Decision]:
         write_drops(rejects, rows, context.config.dataset.decontaminate)
         repeated = dedup.repeated(spool.index.column("id"), rows.fate >= KEPT)
         again = copies(rows.repeats, spool.pick(rows.repeats.rows), repeated)
-        hashes = write_splits(spool.lines(), rows.fate, repeated, paths, again)
+        hashes = write_splits(spool.lines(), rows.fate, repeated, paths, again, beside=beside)
         summary = report.build(
             found,
             rows,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +106,34 @@ def test_several_processes_count_the_same(
     every = np.arange(600)
     by_two = [n for found in tokens._counted(tokenizer, request, sizes, every) for n in found]
     assert by_two == list(tokens.lengths(tokenizer, list(map(orjson.loads, lines))))
+
+
+def test_a_counter_that_is_not_needed_ends(tmp_path: Path) -> None:
+    with tokens.counter(tmp_path, workers=2) as process:
+        assert process.poll() is None
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_a_waiting_counter_counts_the_same(tmp_path: Path, tokenizer: Any) -> None:
+    line = orjson.dumps(row("Hi", "there"), option=orjson.OPT_APPEND_NEWLINE)
+    path = tmp_path / "part.jsonl"
+    path.write_bytes(line)
+    np.array([len(line)], dtype="<u4").tofile(tmp_path / "size.column")
+    request = tokens.Request(
+        tokenizer=BASE,
+        chat_template=None,
+        max_tokens=100,
+        segments=[Segment(path, 0, len(line), 1)],
+        sizes=str(tmp_path / "size.column"),
+        folder=str(tmp_path),
+    )
+    flags = np.array([WANTED | SAMPLE], dtype=np.uint8)
+    with tokens.counter(tmp_path, workers=2) as process:
+        found = tokens.count(
+            request,
+            flags,
+            log=tmp_path / "log",
+            on_progress=lambda done, total: None,
+            process=process,
+        )
+    assert found.values.tolist() == list(tokens.lengths(tokenizer, [orjson.loads(line)]))
