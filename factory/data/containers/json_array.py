@@ -9,6 +9,7 @@ from typing import BinaryIO, NamedTuple
 
 from factory.data.containers import jsonl
 from factory.data.containers.compressed import opened
+from factory.data.containers.parsed import ParsedRows
 from factory.data.parse import Parsed, parse_object
 from factory.errors import DataError
 
@@ -45,7 +46,7 @@ class ElementBlock(NamedTuple):
 
 def pieces(
     path: Path, max_line_bytes: int
-) -> Iterator[ElementBlock | jsonl.FilePiece | jsonl.MemoryPiece | jsonl.OversizedLine]:
+) -> Iterator[ElementBlock | jsonl.FilePiece | jsonl.MemoryPiece | ParsedRows]:
     """Yield the elements of an array; a file that starts otherwise is read as lines."""
     with opened(path) as file:
         head = file.read(4096).removeprefix(jsonl.BYTE_ORDER_MARK)

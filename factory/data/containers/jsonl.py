@@ -12,6 +12,7 @@ import orjson
 from factory import storage
 from factory.data.bytecount import count_byte
 from factory.data.containers import compressed
+from factory.data.containers.parsed import ParsedRows
 from factory.data.parse import Parsed, explain, not_an_object
 from factory.data.rejection import Rejected
 
@@ -58,33 +59,6 @@ class LineBlock(NamedTuple):
         return number
 
 
-class OversizedLine(NamedTuple):
-    """A line that was skipped without ever being held."""
-
-    first: int
-    size: int
-
-    def rows(self) -> Iterator[Parsed]:
-        """One reject."""
-        yield self.first, b"", Rejected("line_too_long", f"{self.size} bytes")
-
-    def text(self) -> bytes:
-        """Nothing: the line was not kept."""
-        return b""
-
-    def place(self) -> bytes:
-        """Rows are numbered by line."""
-        return b":%d"
-
-    def line(self, number: int) -> int:
-        """The number itself."""
-        return number
-
-    def blocks(self) -> Iterator[OversizedLine]:
-        """Itself."""
-        yield self
-
-
 class FilePiece(NamedTuple):
     """Whole lines in a file, from line `first` on, not yet read."""
 
@@ -119,7 +93,7 @@ class MemoryPiece(NamedTuple):
         yield self.block
 
 
-def pieces(path: Path, max_line_bytes: int) -> Iterator[FilePiece | MemoryPiece | OversizedLine]:
+def pieces(path: Path, max_line_bytes: int) -> Iterator[FilePiece | MemoryPiece | ParsedRows]:
     """Cut a file into pieces of about PIECE_BYTES; a byte order mark at its start is dropped."""
     if path.suffix.lower() in compressed.SUFFIXES:
         yield from _unpacked(path, max_line_bytes)
@@ -136,7 +110,7 @@ def pieces(path: Path, max_line_bytes: int) -> Iterator[FilePiece | MemoryPiece 
             if not size:
                 return
             if size > max(max_line_bytes, PIECE_BYTES):
-                yield OversizedLine(line, size)
+                yield _oversized(line, size)
                 line += 1
             else:
                 yield FilePiece(path, offset, size, line, max_line_bytes)
@@ -144,7 +118,7 @@ def pieces(path: Path, max_line_bytes: int) -> Iterator[FilePiece | MemoryPiece 
             offset += size
 
 
-def _unpacked(path: Path, max_line_bytes: int) -> Iterator[MemoryPiece | OversizedLine]:
+def _unpacked(path: Path, max_line_bytes: int) -> Iterator[MemoryPiece | ParsedRows]:
     """The lines of a compressed file, in blocks."""
     with compressed.opened(path) as file:
         line, rest = 1, file.read(3).removeprefix(BYTE_ORDER_MARK)
@@ -153,7 +127,7 @@ def _unpacked(path: Path, max_line_bytes: int) -> Iterator[MemoryPiece | Oversiz
             end = data.rfind(b"\n") + 1
             if not end and len(data) > max_line_bytes:
                 size = len(data) + _to_line_end(file)
-                yield OversizedLine(line, size)
+                yield _oversized(line, size)
                 line, rest = line + 1, b""
                 continue
             if end:
@@ -162,6 +136,11 @@ def _unpacked(path: Path, max_line_bytes: int) -> Iterator[MemoryPiece | Oversiz
             rest = data[end:]
         if rest:
             yield MemoryPiece(LineBlock(line, rest, max_line_bytes))
+
+
+def _oversized(line: int, size: int) -> ParsedRows:
+    """A line that was skipped without ever being held."""
+    return ParsedRows([(line, Rejected("line_too_long", f"{size} bytes"))])
 
 
 def _to_line_end(file: BinaryIO) -> int:

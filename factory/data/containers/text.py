@@ -8,48 +8,19 @@ have one field, `text`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from factory.data.containers.compressed import opened
-from factory.data.parse import Parsed
+from factory.data.containers.parsed import ParsedRows, Row, in_batches
 from factory.data.rejection import Rejected
 
-BATCH_ROWS = 256
 START, END, SYSTEM = b"<|im_start|>", b"<|im_end|>", b"<|im_start|>system"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 Line = tuple[int, bytes]
 
 
-class TextBlock(NamedTuple):
-    """Texts with the lines they start on."""
-
-    texts: list[tuple[int, dict[str, Any] | Rejected]]
-
-    def rows(self) -> Iterator[Parsed]:
-        """The rows; there is no JSON text behind them."""
-        for line, value in self.texts:
-            yield line, b"", value
-
-    def text(self) -> bytes:
-        """Nothing."""
-        return b""
-
-    def place(self) -> bytes:
-        """Rows are numbered by line."""
-        return b":%d"
-
-    def line(self, number: int) -> int:
-        """The number itself."""
-        return number
-
-    def blocks(self) -> Iterator[TextBlock]:
-        """Itself."""
-        yield self
-
-
-def pieces(path: Path, max_line_bytes: int) -> Iterator[TextBlock]:
+def pieces(path: Path, max_line_bytes: int) -> Iterator[ParsedRows]:
     """Yield the rows of a file in blocks; blank lines are none."""
     with opened(path) as file:
         numbered = _lines(file, max_line_bytes)
@@ -59,8 +30,7 @@ def pieces(path: Path, max_line_bytes: int) -> Iterator[TextBlock]:
         rest = _chained(first, numbered)
         found = _conversations(rest) if first[1].startswith(START) else rest
         rows = ((n, _row(text, max_line_bytes)) for n, text in found if text.strip())
-        while batch := list(islice(rows, BATCH_ROWS)):
-            yield TextBlock(batch)
+        yield from in_batches(rows)
 
 
 def _chained(first: Line, rest: Iterator[Line]) -> Iterator[Line]:
@@ -97,7 +67,7 @@ def _conversations(lines: Iterable[Line]) -> Iterator[Line]:
         yield first, b"".join(held)
 
 
-def _row(text: bytes, limit: int) -> dict[str, Any] | Rejected:
+def _row(text: bytes, limit: int) -> Row:
     if len(text) > limit:
         return Rejected("line_too_long", f"more than {limit} bytes")
     try:
