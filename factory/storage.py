@@ -9,6 +9,7 @@ hashlib and tempfile are imported on use: `status` reads only, and starts in mil
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import stat
@@ -23,7 +24,7 @@ CHUNK_BYTES = 1 << 20
 TEMPORARY = ".tmp"
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> io.BufferedReader:
     """Open `path` for reading if it is a regular file; raise DataError for anything else."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -2,41 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import chain, repeat
+from operator import methodcaller
 from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 from xxhash import xxh3_64_digest, xxh3_128_digest
 
-from factory.data import toolcalls
+from factory.data import plain, toolcalls
 from factory.data.bytecount import count_byte
 from factory.data.canonical import (
     CONTENT,
     NO_OPTIONS,
     NO_SPLIT,
     Options,
-    PlainShape,
     Profile,
     convert,
     options,
-    plain_shape,
     profile_of,
     user_text,
 )
 from factory.data.containers import Block
 from factory.data.formats import PLAIN, READERS
-from factory.data.formats.plain import PlainNames
 from factory.data.index import RECORD
 from factory.data.mapping import ColumnMapping
 from factory.data.markup import NO_TOKENS, SpecialTokens, made_plain, occurs
-from factory.data.normalise import fold
-from factory.data.parse import check_duplicate_keys, has_escaped_colon
+from factory.data.normalise import folded
+from factory.data.parse import Parsed, check_duplicate_keys, has_escaped_colon
 from factory.data.reasoning import FIELD, KEEP, START, arranged
 from factory.data.rejection import Rejected
 from factory.data.selection import EVERYTHING, Selection, selected
 
 HEAD = b'{"conversations":'
+_IS_LINE = methodcaller("endswith", b"\n")
 Reject = tuple[int, str, str]  # line number, reason code, detail
 
 
@@ -59,31 +60,43 @@ class Origin(NamedTuple):
 
 
 class Formatted(NamedTuple):
-    """What became of a block's rows. Profile numbers count from zero in each block."""
+    """What became of a block's rows."""
 
     lines: bytes
     records: np.ndarray
-    profiles: list[Profile]
     rejects: list[Reject]
 
 
-def format_block(block: Block, origin: Origin) -> Formatted:
-    """Return the canonical lines of a block, their index records, and its rejects."""
+def format_block(block: Block, origin: Origin, profiles: dict[Profile, int]) -> Formatted:
+    """Return the canonical lines of a block, their index records, and its rejects.
+
+    `profiles` numbers what rows have in common; what is new in this block is added to it.
+
+    At first, rows of mere texts are not looked at for special tokens and thoughts, and not for
+    keys named twice. A key that was lost leaves a text longer than it had to be, and takes a colon
+    with it: if there is such a text and the colons of the block do not add up, or if there is a
+    mark, each row is looked at.
+    """
+    parsed, text = list(block.rows()), block.text()
     rows = _Rows(block, origin)
-    balance = rows.read(check_each=False)
-    text, lines = block.text(), rows.lines()
-    keys_lost = bool(text) and (
-        count_byte(text, b":") != count_byte(lines, b":") + balance or has_escaped_colon(text)
+    rows.add_trusting(parsed)
+    lines = rows.lines()
+    keys_lost = rows.longer and (
+        count_byte(text, b":") != count_byte(lines, b":") + rows.balance or has_escaped_colon(text)
     )
     if keys_lost or occurs(lines, origin.marks()):
         rows = _Rows(block, origin)
-        rows.read(check_each=True)
+        rows.add_checking(parsed)
         lines = rows.lines()
-    return Formatted(lines, rows.records(), list(rows.profiles), rows.rejects)
+    return Formatted(lines, rows.records(profiles), rows.rejects)
 
 
 class _Rows:
-    """The rows of one block by column, which is how the index wants them."""
+    """The rows of one block by column, which is how the index wants them.
+
+    balance: colons that were read and not written
+    longer:  whether a text of a row of mere texts is longer than it had to be
+    """
 
     def __init__(self, block: Block, origin: Origin) -> None:
         self._block = block
@@ -97,103 +110,102 @@ class _Rows:
         self._id = b',"id":%b%b"' % (name[:-1].replace(b"%", b"%%"), block.place())
         self._source = b',"source":%b}\n' % name
         self._id_and_source = self._id + self._source.replace(b"%", b"%%")
-        self._colons = -(self._id_and_source % 0).count(b":")
-        self._shapes: dict[tuple[str, ...], tuple[PlainShape, int]] = {}
+        self._colons = (self._id_and_source % 0).count(b":")
         self.rejects: list[Reject] = []
-        self.profiles: dict[Profile, int] = {}
+        self.balance = 0
+        self.longer = False
         self._turns: list[bytes] = []
         self._ends: list[bytes] = []
         self._users: list[str] = []
         self._row_numbers: list[int] = []
-        self._profiles: list[int] = []
-        # What few rows have, by position.
+        self._profiles: list[Profile] = []
+        # What some rows have, by position.
         self._tools: dict[int, bytes] = {}
-        self._groups: dict[int, int] = {}
-        self._ids: dict[int, int] = {}
+        self._keys: dict[int, Options] = {}
 
-    def read(self, *, check_each: bool) -> int:
-        """Prepare every row of the block; return the colons that were read and not written.
+    def add_trusting(self, parsed: Sequence[Parsed]) -> None:
+        """Add rows in order; those of mere texts at once, parted until no other is among them."""
+        if self._add_plain(parsed):
+            return
+        if self._plain is None or len(parsed) <= 1:
+            for row in parsed:
+                self._try(row, self._add_unique)
+            return
+        middle = len(parsed) // 2
+        self.add_trusting(parsed[:middle])
+        self.add_trusting(parsed[middle:])
 
-        Unless `check_each`, rows whose turns go through untouched are not looked at for special
-        tokens and thoughts, and not for keys named twice: their bytes differ from what was read in
-        other fields only, a colon each, so that a key lost in any of them makes the colons of the
-        whole block not add up.
-        """
-        balance = 0
-        for number, text, raw in self._block.rows():
-            try:
-                if isinstance(raw, Rejected):
-                    raise raw
-                if text and check_each:
-                    check_duplicate_keys(text, raw)
-                marked = check_each and self._may_have_marks(text)
-                colons = None if marked else self._add_plain(raw, number)
-                if colons is None:
-                    if text and not check_each:
-                        check_duplicate_keys(text, raw)
-                    colons = text.count(b":") - self._add(raw, number)
-                balance += colons
-            except Rejected as rejected:
-                line = self._block.line(number)
-                self.rejects.append((line, rejected.code, rejected.detail))
-                balance += text.count(b":")
-        return balance
+    def add_checking(self, parsed: Sequence[Parsed]) -> None:
+        """Add rows in order, each of them looked at for keys named twice and for marks."""
+        for row in parsed:
+            self._try(row, self._add_checked)
+
+    def _try(self, row: Parsed, add: Callable[[int, bytes, dict[str, Any]], None]) -> None:
+        number, text, raw = row
+        try:
+            if isinstance(raw, Rejected):
+                raise raw
+            add(number, text, raw)
+        except Rejected as rejected:
+            line = self._block.line(number)
+            self.rejects.append((line, rejected.code, rejected.detail))
+            self.balance += text.count(b":")
+
+    def _add_unique(self, number: int, text: bytes, raw: dict[str, Any]) -> None:
+        if text:
+            check_duplicate_keys(text, raw)
+        self._add(number, text, raw)
+
+    def _add_checked(self, number: int, text: bytes, raw: dict[str, Any]) -> None:
+        if text:
+            check_duplicate_keys(text, raw)
+        if self._may_have_marks(text) or not self._add_plain([(number, text, raw)]):
+            self._add(number, text, raw)
 
     def _may_have_marks(self, text: bytes) -> bool:
         """Whether a row may have a mark: in plain sight, as an escape, or without JSON text."""
         return not text or b"\\u" in text or occurs(text, self._marks)
 
-    def _add_plain(self, raw: dict[str, Any], number: int) -> int | None:
-        """Add a row of mere texts; return the colons that were read around its turns and not
-        written, or None if it is another kind of row.
+    def _add_plain(self, parsed: Sequence[Parsed]) -> bool:
+        """Add rows of mere texts, all or none of them; return whether they are such.
 
-        What is done for each turn runs in C: this is the price of the commonest kind of row.
+        This is the price of the commonest kind of row: nothing is called for a row that could be
+        done for all of them.
         """
-        names = self._plain
-        if names is None or (len(raw) > 1 and any(map(raw.get, names.more))):
-            return None
-        try:
-            turns = raw[names.turns]
-            roles = tuple(map(names.role, turns))
-            texts = list(map(names.text, turns))
-            if max(map(len, turns), default=0) != 2 or not all(map(str.strip, texts)):
-                return None
-            known = self._shapes.get(roles) or self._shape(names, roles)
-        except (KeyError, TypeError):
-            return None
-        if known is None:
-            return None
-        (shape, pattern), profile = known
-        if len(raw) == 1:
-            end, colons = self._id_and_source % number, self._colons
+        if self._plain is None or not parsed:
+            return False
+        numbers, texts, raws = zip(*parsed, strict=True)
+        found = plain.columns(raws, self._plain)
+        if found is None:
+            return False
+        more = sum(map(len, raws)) - len(raws)
+        if not more:
+            ends = list(map(self._id_and_source.__mod__, numbers))
+            profiles = found.profiles
+            self.balance -= self._colons * len(raws)
+        elif any(raw.get(name) for raw in raws for name in self._plain.more):
+            return False
         else:
-            extra = options(raw)
-            end = self._end(extra, number)
-            colons = len(raw) - 1 - end.count(b":")
-            if extra.split != NO_SPLIT:
-                profile = self._number(shape.plain._replace(split=extra.split))
-        self._turns.append(
-            pattern % tuple(map(orjson.dumps, texts)) if pattern else orjson.dumps(turns)
-        )
-        self._ends.append(end)
-        self._users.append(user_text(shape, texts))
-        self._row_numbers.append(number)
-        self._profiles.append(profile)
-        return colons
+            try:
+                extras = list(map(options, raws))
+            except Rejected:
+                return False
+            ends = list(map(self._end, extras, numbers))
+            profiles = list(map(_in_split, found.profiles, [extra.split for extra in extras]))
+            self._keys.update(enumerate(extras, len(self._turns)))
+            self.balance += more - b"".join(ends).count(b":")
+        if texts[0]:
+            least = found.least + len(raws) * len(b'{"":}%b' % self._plain.turns.encode())
+            self.longer |= least != sum(map(len, texts)) - sum(map(_IS_LINE, texts))
+        self._turns += found.turns
+        self._ends += ends
+        self._users += found.users
+        self._row_numbers += numbers
+        self._profiles += profiles
+        return True
 
-    def _shape(self, names: PlainNames, roles: tuple[str, ...]) -> tuple[PlainShape, int] | None:
-        """The shape of turns of mere texts, with the number of their profile in this block."""
-        plain = plain_shape(names, roles)
-        if plain is None:
-            return None
-        self._shapes[roles] = plain, self._number(plain.shape.plain)
-        return self._shapes[roles]
-
-    def _number(self, profile: Profile) -> int:
-        return self.profiles.setdefault(profile, len(self.profiles))
-
-    def _add(self, raw: dict[str, Any], number: int) -> int:
-        """Add a row that has to be converted; return the colons written."""
+    def _add(self, number: int, text: bytes, raw: dict[str, Any]) -> None:
+        """Add a row that has to be converted."""
         if self._mapping is not None:
             raw = self._mapping.row(raw)
         messages, tools, shape = convert(raw, self._read)
@@ -201,51 +213,62 @@ class _Rows:
         messages, findings = made_plain(messages, self._special_tokens)
         findings += toolcalls.findings(messages, tools)
         extra = options(raw) if len(raw) > 1 else NO_OPTIONS
-        end = self._end(extra, number)
-        if tools is not None:
-            self._tools[len(self._turns)] = declared = _json(tools)
+        declared = b"" if tools is None else _json(tools)
+        turns, end = _json(messages), self._end(extra, number)
+        if declared:
+            self._tools[len(self._turns)] = declared
             end = b',"tools":' + declared + end
-        profile = profile_of(shape, messages, tools, extra.split, findings)
-        turns = _json(messages)
+        self._keys[len(self._turns)] = extra
         self._turns.append(turns)
         self._ends.append(end)
         self._users.append(user_text(shape, list(map(CONTENT, messages))))
         self._row_numbers.append(number)
-        self._profiles.append(self._number(profile))
-        return HEAD.count(b":") + turns.count(b":") + end.count(b":")
+        self._profiles.append(profile_of(shape, messages, tools, extra.split, findings))
+        written = HEAD.count(b":") + turns.count(b":") + end.count(b":")
+        self.balance += text.count(b":") - written
 
     def _end(self, extra: Options, number: int) -> bytes:
-        """The fields behind a row's turns and tools; keys of id and group are noted."""
-        position = len(self._turns)
-        if extra.group_key:
-            self._groups[position] = extra.group_key
-        if extra.id_key:
-            self._ids[position] = extra.id_key
-            return extra.json + self._source
-        return self._id % number + extra.json + self._source
+        """The fields behind a row's turns and tools."""
+        name = b"" if extra.id_key else self._id % number
+        return name + extra.json + self._source
 
     def lines(self) -> bytes:
         """The canonical lines."""
         return b"".join(chain.from_iterable(zip(repeat(HEAD), self._turns, self._ends)))
 
-    def records(self) -> np.ndarray:
-        """The index records of the rows."""
+    def records(self, numbers: dict[Profile, int]) -> np.ndarray:
+        """The index records of the rows; `numbers` numbers their profiles."""
         contents = self._turns.copy()
         for position, tools in self._tools.items():
             contents[position] += tools
         found = np.zeros(len(self._turns), RECORD)
         content = np.frombuffer(b"".join(map(xxh3_128_digest, contents)), "<u8").reshape(-1, 2)
         found["content"], found["content_low"] = content.T
-        user = b"".join(map(xxh3_64_digest, map(fold, self._users)))
+        user = b"".join(map(xxh3_64_digest, folded(self._users)))
         found["user"] = np.frombuffer(user, "<u8")
-        found["profile"] = self._profiles
+        found["profile"] = _numbered(self._profiles, numbers)
         found["line"] = list(map(self._block.line, self._row_numbers))
         found["size"] = len(HEAD)
         for parts in (self._turns, self._ends):
             found["size"] += np.fromiter(map(len, parts), "<u4", len(parts))
-        for name, keys in (("group", self._groups), ("id", self._ids)):
-            found[name][list(keys)] = np.fromiter(keys.values(), "<u8", len(keys))
+        for position, extra in self._keys.items():
+            found["group"][position], found["id"][position] = extra.group_key, extra.id_key
         return found
+
+
+@lru_cache(maxsize=4096)
+def _in_split(profile: Profile, split: int) -> Profile:
+    return profile if split == NO_SPLIT else profile._replace(split=split)
+
+
+def _numbered(profiles: Sequence[Profile], numbers: dict[Profile, int]) -> list[int]:
+    """The number of each profile, a new one if it has none yet; most rows share a few objects."""
+    identities = list(map(id, profiles))
+    known = {
+        identity: numbers.setdefault(profile, len(numbers))
+        for identity, profile in dict(zip(identities, profiles, strict=True)).items()
+    }
+    return list(map(known.__getitem__, identities))
 
 
 def _json(value: Any) -> bytes:

@@ -1,6 +1,6 @@
 """From a parsed object and its format to the parts of a canonical row.
 
-A plain row (roles and texts only) has a short way: it decides the speed of the stage.
+Rows of mere texts have a shorter way, `factory.data.plain`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from xxhash import xxh3_64_intdigest, xxh3_128_digest
 from factory.data import toolcalls
 from factory.data.conversation import Message, tool_calls
 from factory.data.formats import Reader
-from factory.data.formats.plain import PlainNames
 from factory.data.normalise import SEPARATOR, normalise
 from factory.data.rejection import Rejected, excerpt
 
@@ -53,13 +52,6 @@ class Shape(NamedTuple):
     plain: Profile  # of a row with these roles that has texts only and names no split
 
 
-class PlainShape(NamedTuple):
-    """The shape of a row of mere texts, and the pattern of its turns; empty if they stay."""
-
-    shape: Shape
-    turns: bytes
-
-
 class Options(NamedTuple):
     """The fields of a row besides its conversation. A key of 0 means that there is none."""
 
@@ -74,16 +66,6 @@ NO_OPTIONS = Options(b"", 0, 0, NO_SPLIT)
 
 ROLE = itemgetter("role")
 CONTENT = itemgetter("content")
-
-
-@lru_cache(maxsize=4096)
-def plain_shape(names: PlainNames, roles: tuple[str, ...]) -> PlainShape | None:
-    """The shape of turns of mere texts; None if the roles are not those of texts."""
-    if not roles or not names.roles.keys() >= set(roles):
-        return None
-    canonical = [names.roles[role] for role in roles]
-    turns = b",".join(b'{"role":"%b","content":%%b}' % role.encode() for role in canonical)
-    return PlainShape(shape_of(",".join(canonical)), b"" if names.ours else b"[%b]" % turns)
 
 
 def convert(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import islice
+from itertools import count, islice
 from typing import Any, BinaryIO, NamedTuple
 
 from factory import storage
@@ -20,7 +20,7 @@ from factory.data.rejection import REASONS, Rejected
 from factory.data.selection import Selection
 from factory.data.sources import SourceFile
 from factory.data.spool import Spool
-from factory.data.work import Task, format_pieces
+from factory.data.work import PIECES_PER_PART, Task, format_pieces
 from factory.errors import DataError
 
 DETECTION_ROWS = 100
@@ -69,13 +69,14 @@ def ingest(
 def _tasks(
     sources: Sequence[Source], settings: Dataset, special: SpecialTokens, reasoning: str
 ) -> Iterator[Task]:
+    pieces = count()
     for number, source in enumerate(sources):
         reading = source.file.reading
         selection = _selection(settings, reading.entry)
         name, form = source.file.name, source.format.value
         origin = Origin(name, form, selection, special, reading.mapping, reasoning)
         for piece in containers.pieces(source.file.path, settings.max_line_bytes):
-            yield Task(number, origin, piece)
+            yield Task(number, next(pieces) // PIECES_PER_PART, origin, piece)
 
 
 def _selection(settings: Dataset, entry: int) -> Selection:

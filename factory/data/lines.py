@@ -28,10 +28,14 @@ class Batch(NamedTuple):
     ends: np.ndarray
 
 
-def read(segments: Sequence[Segment], sizes: np.ndarray) -> Iterator[Batch]:
-    """Yield all lines in batches; `sizes` are the bytes of every row."""
+def read(segments: Sequence[Segment], sizes: np.ndarray, *, drain: bool = False) -> Iterator[Batch]:
+    """Yield all lines in batches; `sizes` are the bytes of every row.
+
+    With `drain` every file is removed when its last line has been read.
+    """
+    last = {segment.path: number for number, segment in enumerate(segments)}
     row = 0
-    for segment in segments:
+    for number, segment in enumerate(segments):
         stop = row + segment.rows
         with segment.path.open("rb") as file:
             file.seek(segment.offset)
@@ -39,6 +43,8 @@ def read(segments: Sequence[Segment], sizes: np.ndarray) -> Iterator[Batch]:
                 ends = np.cumsum(sizes[row : min(row + BATCH_ROWS, stop)], dtype=np.int64)
                 yield Batch(row, file.read(int(ends[-1])), ends)
                 row += len(ends)
+        if drain and last[segment.path] == number:
+            segment.path.unlink()
 
 
 def pick(segments: Sequence[Segment], sizes: np.ndarray, rows: np.ndarray) -> Iterator[bytes]:

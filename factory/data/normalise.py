@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import string
 import unicodedata
+from collections.abc import Sequence
+from itertools import repeat
 
 SEPARATOR = "\0"  # between the turns of a joined text
 _LOWER = bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())
@@ -24,3 +26,10 @@ def fold(text: str) -> bytes:
     if text.isascii():
         return text.encode().translate(_LOWER, _SPACE)
     return "".join(unicodedata.normalize("NFKC", text).casefold().split()).encode()
+
+
+def folded(texts: Sequence[str]) -> list[bytes]:
+    """Return `fold` of every text."""
+    if not all(map(str.isascii, texts)):
+        return list(map(fold, texts))
+    return list(map(bytes.translate, map(str.encode, texts), repeat(_LOWER), repeat(_SPACE)))

@@ -23,13 +23,8 @@ def parse_object(text: bytes) -> dict[str, Any] | Rejected:
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        return explain(text, error)
-    return value if type(value) is dict else not_an_object(value)
-
-
-def not_an_object(value: Any) -> Rejected:
-    """The reject for JSON that is something else than an object."""
-    return Rejected("not_an_object", excerpt(value))
+        return _explained(text, error)
+    return value if type(value) is dict else Rejected("not_an_object", excerpt(value))
 
 
 def has_escaped_colon(text: bytes) -> bool:
@@ -60,7 +55,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def explain(line: bytes, error: orjson.JSONDecodeError) -> Rejected:
+def _explained(line: bytes, error: orjson.JSONDecodeError) -> Rejected:
     """The reason code behind orjson's message."""
     try:
         line.decode("utf-8")

@@ -59,6 +59,10 @@ class Spool:
         """All lines, in order."""
         return lines.read(self.segments, self.index.column("size"))
 
+    def drain(self) -> Iterator[Batch]:
+        """All lines, in order, each for the last time: what has been read is gone from the disk."""
+        return lines.read(self.segments, self.index.column("size"), drain=True)
+
     def pick(self, rows: np.ndarray) -> Iterator[bytes]:
         """The lines of `rows`, which are in order."""
         return lines.pick(self.segments, self.index.column("size"), rows)

@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from itertools import compress
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import numpy as np
 import orjson
@@ -17,15 +18,8 @@ from factory import storage
 from factory.data.lines import Batch
 from factory.data.rows import DROPS, KEPT, REPLACED, Rows, Values
 
-UNHASHED = 16  # pieces that may wait to be hashed
-
-
-class Run(NamedTuple):
-    """Consecutive lines of a batch with the same fate."""
-
-    fate: int
-    start: int
-    stop: int
+WAITING = 16  # pieces that may wait to be written, and to be hashed
+Work = Callable[[bytes], object]
 
 
 def write_splits(
@@ -41,46 +35,45 @@ def write_splits(
 
     Rows marked in `repeated` bear an id that an earlier row has: theirs is made unique.
     The lines of `again` follow at the end of the first file.
-    Returns the hex SHA-256 of every file, taken while it is written; `beside` that in a thread.
+    Returns the hex SHA-256 of every file, taken while it is written. `beside` the reading both are
+    done in threads.
     """
     digests = [hashlib.sha256() for _ in paths]
     with ExitStack() as stack:
         files = [stack.enter_context(storage.atomic_write(path)) for path in paths]
-        update = stack.enter_context(_hashing()) if beside else _update
+        write, update = (stack.enter_context(_thread()) if beside else _call for _ in range(2))
         for batch in batches:
             rows = slice(batch.first, batch.first + len(batch.ends))
             changed = batch if not repeated[rows].any() else _renamed(batch, repeated[rows])
-            view = memoryview(changed.data)
-            parts: list[list[memoryview]] = [[] for _ in files]
-            for run in _runs(fate[rows], changed.ends):
-                if run.fate >= 0:
-                    parts[run.fate].append(view[run.start : run.stop])
+            parts = _parted(changed, fate[rows], len(files))
             for file, digest, part in zip(files, digests, parts, strict=True):
                 data = b"".join(part)
-                file.write(data)
-                update(digest, data)
+                write(file.write, data)
+                update(digest.update, data)
         for line in again:
-            files[0].write(line)
-            update(digests[0], line)
+            write(files[0].write, line)
+            update(digests[0].update, line)
     return [digest.hexdigest() for digest in digests]
 
 
-def _update(digest: hashlib._Hash, data: bytes) -> None:
-    digest.update(data)
+def _call(function: Work, data: bytes) -> None:
+    function(data)
 
 
 @contextmanager
-def _hashing() -> Iterator[Callable[[hashlib._Hash, bytes], None]]:
-    """A function that does what `_update` does in a thread, in order; all is done at the end."""
-    waiting: deque[Future[None]] = deque()
-    with ThreadPoolExecutor(1, thread_name_prefix="hash") as thread:
+def _thread() -> Iterator[Callable[[Work, bytes], None]]:
+    """A function that does what `_call` does in a thread, in order; all is done at the end."""
+    waiting: deque[Future[object]] = deque()
+    with ThreadPoolExecutor(1, thread_name_prefix="split") as thread:
 
-        def update(digest: hashlib._Hash, data: bytes) -> None:
-            waiting.append(thread.submit(digest.update, data))
-            if len(waiting) > UNHASHED:
+        def later(function: Work, data: bytes) -> None:
+            waiting.append(thread.submit(function, data))
+            if len(waiting) > WAITING:
                 waiting.popleft().result()
 
-        yield update
+        yield later
+        while waiting:
+            waiting.popleft().result()
 
 
 def copies(repeats: Values, lines: Iterable[bytes], repeated: np.ndarray) -> Iterator[bytes]:
@@ -93,13 +86,13 @@ def copies(repeats: Values, lines: Iterable[bytes], repeated: np.ndarray) -> Ite
             yield orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _runs(fate: np.ndarray, ends: np.ndarray) -> Iterator[Run]:
-    """Neighbours mostly share a split: one write for each stretch of them."""
+def _parted(batch: Batch, fate: np.ndarray, splits: int) -> list[list[memoryview]]:
+    """The parts of the batch that go to each split: neighbours that share one are one part."""
     lasts = np.append(np.flatnonzero(fate[1:] != fate[:-1]), len(fate) - 1)
-    start = 0
-    for number, stop in zip(fate[lasts].tolist(), ends[lasts].tolist(), strict=True):
-        yield Run(number, start, stop)
-        start = stop
+    stops = batch.ends[lasts].tolist()
+    parts = list(map(memoryview(batch.data).__getitem__, map(slice, [0, *stops[:-1]], stops)))
+    numbers = fate[lasts].tolist()
+    return [list(compress(parts, map(split.__eq__, numbers))) for split in range(splits)]
 
 
 def write_drops(output: BinaryIO, rows: Rows, benchmarks: Sequence[str]) -> None:

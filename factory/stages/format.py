@@ -110,7 +110,10 @@ def run(context: Context) -> dict[str, Decision]:
         write_drops(rejects, rows, context.config.dataset.decontaminate)
         repeated = dedup.repeated(spool.index.column("id"), rows.fate >= KEPT)
         again = copies(rows.repeats, spool.pick(rows.repeats.rows), repeated)
-        hashes = write_splits(spool.lines(), rows.fate, repeated, paths, again, beside=beside)
+        duplicates = clusters.largest(spool, rows)
+        # What is written twice is read twice.
+        lines = spool.lines() if len(rows.repeats.rows) else spool.drain()
+        hashes = write_splits(lines, rows.fate, repeated, paths, again, beside=beside)
         summary = report.build(
             found,
             rows,
@@ -122,7 +125,6 @@ def run(context: Context) -> dict[str, Decision]:
             quality=quality,
             pii=private,
         )
-        duplicates = clusters.largest(spool, rows)
         examples = [page.Example(*found) for found in tokens.examples(spool.folder)]
     records = map(ledger.record, paths, hashes)
     context.written.update(zip(paths, records, strict=True))

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factory.data.block import Formatted, Origin, format_block
+from factory.data.canonical import Profile
 from factory.data.containers.jsonl import LineBlock
 from factory.data.schema import canonical
 
@@ -18,9 +19,8 @@ SOURCE = 'data/raw/50% "odd".jsonl'
 
 
 def formatted(*lines: bytes, form: str = "openai") -> Formatted:
-    return format_block(
-        LineBlock(1, b"".join(line + b"\n" for line in lines), 1 << 20), Origin(SOURCE, form)
-    )
+    text = b"".join(line + b"\n" for line in lines)
+    return format_block(LineBlock(1, text, 1 << 20), Origin(SOURCE, form), {})
 
 
 def row(user: str = "Hi", said: str = "Hello", **more: Any) -> bytes:
@@ -117,9 +117,12 @@ def test_a_call_of_an_undeclared_tool_is_a_finding() -> None:
         {"role": "assistant", "content": None, "tool_calls": [call]},
     ]
     other = [{"name": "other", "parameters": {"type": "object"}}]
-    done = formatted(orjson.dumps({"messages": turns, "tools": other}))
-    assert done.profiles[0].findings == ("undeclared_tool",)
-    assert done.profiles[0].calls == ("look",)
+    line = orjson.dumps({"messages": turns, "tools": other})
+    profiles: dict[Profile, int] = {}
+    format_block(LineBlock(1, line, 1 << 20), Origin(SOURCE, "openai"), profiles)
+    (profile,) = profiles
+    assert profile.findings == ("undeclared_tool",)
+    assert profile.calls == ("look",)
 
 
 def test_sizes_and_lines_of_the_index_fit_the_lines() -> None:
@@ -165,6 +168,6 @@ def test_a_row_of_which_nothing_is_trained_is_refused(flag: str) -> None:
     ask = {"role": "user", "content": "Hi"}
     rows = [{"messages": turns} for turns in ([ask, said], [ask, said, ask, {**said, flag: 1}])]
     block = LineBlock(1, b"\n".join(map(orjson.dumps, rows)), 1 << 20)
-    done = format_block(block, Origin("a", "openai"))
+    done = format_block(block, Origin("a", "openai"), {})
     assert [code for _, code, _ in done.rejects] == ["nothing_trained"]
     assert len(done.records) == 1

@@ -24,7 +24,7 @@ def row(user: str, said: str = "Hello", **more: object) -> dict:
 def twins(tmp_path: Path, rows: list[dict], labels: list[int] | None = None) -> dict[int, int]:
     """Which row repeats which."""
     data = "".join(json.dumps(r) + "\n" for r in rows).encode()
-    done = format_block(LineBlock(1, data, 1 << 20), ORIGIN)
+    done = format_block(LineBlock(1, data, 1 << 20), ORIGIN, {})
     assert not done.rejects
     index = Index(tmp_path)
     index.append(done.records)

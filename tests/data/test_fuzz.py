@@ -231,7 +231,7 @@ def check(form: str, row: dict[str, Any]) -> None:
         line = orjson.dumps(row, option=orjson.OPT_NON_STR_KEYS)
     except (TypeError, orjson.JSONEncodeError):
         return  # an integer that orjson does not write
-    done = format_block(LineBlock(1, line + b"\n", 1 << 20), Origin("a.jsonl", form))
+    done = format_block(LineBlock(1, line + b"\n", 1 << 20), Origin("a.jsonl", form), {})
     assert len(done.records) + len(done.rejects) == 1
     assert all(code in REASONS for _, code, _ in done.rejects)
     assert all(map(canonical, done.lines.splitlines()))
@@ -242,7 +242,7 @@ def test_a_good_row_is_taken(form: str) -> None:
     assert GOOD[form]
     for row in GOOD[form]:
         line = orjson.dumps(row) + b"\n"
-        done = format_block(LineBlock(1, line, 1 << 20), Origin("a.jsonl", form))
+        done = format_block(LineBlock(1, line, 1 << 20), Origin("a.jsonl", form), {})
         assert done.rejects == [] and canonical(done.lines)
 
 

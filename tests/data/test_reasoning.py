@@ -108,7 +108,7 @@ def test_thoughts_are_kept_by_every_reader(name: str, row: dict[str, Any]) -> No
 
 def written(path: Path, origin: Origin) -> list[Any]:
     blocks = (block for piece in containers.pieces(path, 1 << 20) for block in piece.blocks())
-    lines = b"".join(format_block(block, origin).lines for block in blocks)
+    lines = b"".join(format_block(block, origin, {}).lines for block in blocks)
     return [orjson.loads(line)["conversations"] for line in lines.splitlines()]
 
 

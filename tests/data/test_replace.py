@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from factory.data.block import Origin, format_block
+from factory.data.canonical import Profile
 from factory.data.containers.jsonl import LineBlock
 from factory.data.index import RECORD
 from factory.data.lines import Segment
@@ -43,11 +44,12 @@ ROWS = [
 def spool(tmp_path: Path) -> Spool:
     found = Spool(tmp_path)
     text = b"".join(orjson.dumps(row) + b"\n" for row in ROWS)
-    done = format_block(LineBlock(1, text, 1 << 20), Origin("a.jsonl", "openai"))
+    profiles: dict[Profile, int] = {}
+    done = format_block(LineBlock(1, text, 1 << 20), Origin("a.jsonl", "openai"), profiles)
     path = found.folder / "part.jsonl"
     path.write_bytes(done.lines)
     segment = Segment(path, 0, len(done.lines), len(ROWS))
-    found.append(Done(0, segment, done.records, done.profiles, done.rejects))
+    found.append(Done(0, segment, done.records, list(profiles), done.rejects))
     return found
 
 

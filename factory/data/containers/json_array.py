@@ -9,7 +9,6 @@ from typing import BinaryIO, NamedTuple
 
 from factory.data.containers import jsonl
 from factory.data.containers.compressed import opened
-from factory.data.containers.parsed import ParsedRows
 from factory.data.parse import Parsed, parse_object
 from factory.errors import DataError
 
@@ -46,7 +45,7 @@ class ElementBlock(NamedTuple):
 
 def pieces(
     path: Path, max_line_bytes: int
-) -> Iterator[ElementBlock | jsonl.FilePiece | jsonl.MemoryPiece | ParsedRows]:
+) -> Iterator[ElementBlock | jsonl.FilePiece | jsonl.MemoryPiece]:
     """Yield the elements of an array; a file that starts otherwise is read as lines."""
     with opened(path) as file:
         head = file.read(4096).removeprefix(jsonl.BYTE_ORDER_MARK)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
+from itertools import count, islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -13,13 +15,13 @@ from factory import storage
 from factory.data.bytecount import count_byte
 from factory.data.containers import compressed
 from factory.data.containers.parsed import ParsedRows
-from factory.data.parse import Parsed, explain, not_an_object
+from factory.data.parse import Parsed, parse_object
 from factory.data.rejection import Rejected
 
-PIECE_BYTES = 4 << 20
-# Small enough for the second-level cache, and below the size from which glibc maps fresh pages
-# for every allocation: blocks eight times as large make the whole stage a fifth slower.
-BLOCK_BYTES = 128 << 10
+# Small enough for the second-level cache with all that is made of it, large enough that what is
+# done once a block does not count.
+BLOCK_BYTES = 256 << 10
+BLOCKS_PER_PIECE = 16  # some 4 MB
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -32,19 +34,22 @@ class LineBlock(NamedTuple):
 
     def rows(self) -> Iterator[Parsed]:
         """Parse line by line; blank lines are no rows."""
-        number = self.first - 1
-        for line in io.BytesIO(self.data):
-            number += 1
+        lines = io.BytesIO(self.data).readlines()
+        try:
+            values = list(map(orjson.loads, lines))
+        except orjson.JSONDecodeError:
+            values = []
+        if set(map(type, values)) == {dict} and max(map(len, lines)) <= self.max_line_bytes:
+            return zip(count(self.first), lines, values, strict=False)
+        return self._rows_by_themselves(lines)
+
+    def _rows_by_themselves(self, lines: list[bytes]) -> Iterator[Parsed]:
+        """What `rows` yields if it is not mere objects."""
+        for number, line in enumerate(lines, self.first):
             if len(line) > self.max_line_bytes:
                 yield number, line, Rejected("line_too_long", f"{len(line)} bytes")
-                continue
-            try:
-                value = orjson.loads(line)
-            except orjson.JSONDecodeError as error:
-                if line.strip():
-                    yield number, line, explain(line, error)
-            else:
-                yield number, line, value if type(value) is dict else not_an_object(value)
+            elif line.strip():
+                yield number, line, parse_object(line)
 
     def text(self) -> bytes:
         """All lines."""
@@ -59,83 +64,96 @@ class LineBlock(NamedTuple):
         return number
 
 
+class Cut(NamedTuple):
+    """What is read of a file as one block: whole lines, or one line of any length."""
+
+    size: int
+    lines: int
+
+
 class FilePiece(NamedTuple):
     """Whole lines in a file, from line `first` on, not yet read."""
 
     path: Path
     offset: int
-    size: int
     first: int
+    cuts: list[Cut]
     max_line_bytes: int
 
-    def blocks(self) -> Iterator[LineBlock]:
-        """Read the piece in blocks of about BLOCK_BYTES that end at line ends."""
-        line, rest, left = self.first, b"", self.size
+    def blocks(self) -> Iterator[LineBlock | ParsedRows]:
+        """Read the piece cut by cut; a line that is too long is skipped."""
+        line = self.first
         with storage.open_regular(self.path) as file:
             file.seek(self.offset)
-            while left:
-                data = rest + file.read(min(BLOCK_BYTES, left))
-                left = max(0, left - (len(data) - len(rest)))
-                end = data.rfind(b"\n") + 1 if left else len(data)
-                block, rest = data[:end], data[end:]
-                if block:
-                    yield LineBlock(line, block, self.max_line_bytes)
-                    line += count_byte(block, b"\n")
+            for cut in self.cuts:
+                if cut.size > max(self.max_line_bytes, BLOCK_BYTES):
+                    file.seek(cut.size, os.SEEK_CUR)
+                    yield _oversized(line, cut.size)
+                else:
+                    yield LineBlock(line, file.read(cut.size), self.max_line_bytes)
+                line += cut.lines
 
 
 class MemoryPiece(NamedTuple):
-    """A block that has to be sent along, because its file cannot be read from the middle."""
+    """Lines that have to be sent along, because their file cannot be read from the middle."""
 
-    block: LineBlock
+    read: list[LineBlock | ParsedRows]
 
-    def blocks(self) -> Iterator[LineBlock]:
-        """The block."""
-        yield self.block
+    def blocks(self) -> Iterator[LineBlock | ParsedRows]:
+        """The blocks."""
+        yield from self.read
 
 
-def pieces(path: Path, max_line_bytes: int) -> Iterator[FilePiece | MemoryPiece | ParsedRows]:
-    """Cut a file into pieces of about PIECE_BYTES; a byte order mark at its start is dropped."""
+def pieces(path: Path, max_line_bytes: int) -> Iterator[FilePiece | MemoryPiece]:
+    """Cut a file into pieces; a byte order mark at its start is dropped."""
     if path.suffix.lower() in compressed.SUFFIXES:
-        yield from _unpacked(path, max_line_bytes)
+        with compressed.opened(path) as packed:
+            blocks = _unpacked(packed, max_line_bytes)
+            while read := list(islice(blocks, BLOCKS_PER_PIECE)):
+                yield MemoryPiece(read)
         return
     with storage.open_regular(path) as file:
         offset = len(BYTE_ORDER_MARK) if file.read(3) == BYTE_ORDER_MARK else 0
-        line = 1
-        while True:
-            file.seek(offset)
-            data = file.read(PIECE_BYTES)
-            size = data.rfind(b"\n") + 1 or len(data)
-            if size == PIECE_BYTES and not data.endswith(b"\n"):
-                size += _to_line_end(file)
-            if not size:
-                return
-            if size > max(max_line_bytes, PIECE_BYTES):
-                yield _oversized(line, size)
-                line += 1
-            else:
-                yield FilePiece(path, offset, size, line, max_line_bytes)
-                line += count_byte(data[:size], b"\n") or 1
-            offset += size
+        line, cuts = 1, _cuts(file, offset)
+        while group := list(islice(cuts, BLOCKS_PER_PIECE)):
+            yield FilePiece(path, offset, line, group, max_line_bytes)
+            offset += sum(cut.size for cut in group)
+            line += sum(cut.lines for cut in group)
 
 
-def _unpacked(path: Path, max_line_bytes: int) -> Iterator[MemoryPiece | ParsedRows]:
-    """The lines of a compressed file, in blocks."""
-    with compressed.opened(path) as file:
-        line, rest = 1, file.read(3).removeprefix(BYTE_ORDER_MARK)
-        while data := file.read(BLOCK_BYTES):
-            data = rest + data
-            end = data.rfind(b"\n") + 1
-            if not end and len(data) > max_line_bytes:
-                size = len(data) + _to_line_end(file)
-                yield _oversized(line, size)
-                line, rest = line + 1, b""
-                continue
-            if end:
-                yield MemoryPiece(LineBlock(line, data[:end], max_line_bytes))
-                line += count_byte(data[:end], b"\n")
-            rest = data[end:]
-        if rest:
-            yield MemoryPiece(LineBlock(line, rest, max_line_bytes))
+def _cuts(file: io.BufferedReader, offset: int) -> Iterator[Cut]:
+    """Cut a file from `offset` on, by looking for line ends in one buffer that is used again."""
+    buffer = bytearray(BLOCK_BYTES)
+    while True:
+        file.seek(offset)
+        read = file.readinto(buffer)
+        if not read:
+            return
+        size = buffer.rfind(b"\n", 0, read) + 1
+        lines = count_byte(memoryview(buffer)[:size], b"\n")
+        if not lines:
+            size, lines = read + _to_line_end(file), 1
+        yield Cut(size, lines)
+        offset += size
+
+
+def _unpacked(file: BinaryIO, max_line_bytes: int) -> Iterator[LineBlock | ParsedRows]:
+    """The lines of a file that is read from its start."""
+    line, rest = 1, file.read(3).removeprefix(BYTE_ORDER_MARK)
+    while data := file.read(BLOCK_BYTES):
+        data = rest + data
+        end = data.rfind(b"\n") + 1
+        if not end and len(data) > max_line_bytes:
+            size = len(data) + _to_line_end(file)
+            yield _oversized(line, size)
+            line, rest = line + 1, b""
+            continue
+        if end:
+            yield LineBlock(line, data[:end], max_line_bytes)
+            line += count_byte(memoryview(data)[:end], b"\n")
+        rest = data[end:]
+    if rest:
+        yield LineBlock(line, rest, max_line_bytes)
 
 
 def _oversized(line: int, size: int) -> ParsedRows:

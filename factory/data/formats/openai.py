@@ -68,7 +68,7 @@ def _is_plain(messages: list[Any]) -> bool:
 _ROLE, _CONTENT = itemgetter("role"), itemgetter("content")
 _PLAIN_ROLES: dict[str, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
 _TWO_FIELDS, _TEXT = {2}, {str}
-PLAIN = PlainNames("messages", _ROLE, _CONTENT, _PLAIN_ROLES, more=("tools",), ours=True)
+PLAIN = PlainNames("messages", "role", "content", _PLAIN_ROLES, more=("tools",), ours=True)
 
 
 def _turn(raw: Any) -> Message:

@@ -6,7 +6,6 @@ Consecutive results and calls stay apart, as they were written.
 
 from __future__ import annotations
 
-from operator import itemgetter
 from typing import Any
 
 from factory.data import toolcalls
@@ -53,8 +52,8 @@ def matches(row: dict[str, Any]) -> bool:
 
 PLAIN = PlainNames(
     "conversations",
-    itemgetter("from"),
-    itemgetter("value"),
+    "from",
+    "value",
     {"system": "system", "human": "user", "user": "user", "gpt": "assistant"},
     more=("tools", "system"),
 )
