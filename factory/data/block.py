@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import chain, repeat
 from operator import methodcaller
@@ -77,16 +77,16 @@ def format_block(block: Block, origin: Origin, profiles: dict[Profile, int]) -> 
     with it: if there is such a text and the colons of the block do not add up, or if there is a
     mark, each row is looked at.
     """
-    parsed, text = list(block.rows()), block.text()
-    rows = _Rows(block, origin)
-    rows.add_trusting(parsed)
+    rows, text = _Rows(block, origin), block.text()
+    if not rows.add_tight():
+        rows.add_trusting(list(block.rows()))
     lines = rows.lines()
     keys_lost = rows.longer and (
         count_byte(text, b":") != count_byte(lines, b":") + rows.balance or has_escaped_colon(text)
     )
     if keys_lost or occurs(lines, origin.marks()):
         rows = _Rows(block, origin)
-        rows.add_checking(parsed)
+        rows.add_checking(list(block.rows()))
         lines = rows.lines()
     return Formatted(lines, rows.records(profiles), rows.rejects)
 
@@ -122,6 +122,16 @@ class _Rows:
         # What some rows have, by position.
         self._tools: dict[int, bytes] = {}
         self._keys: dict[int, Options] = {}
+
+    def add_tight(self) -> bool:
+        """Add all rows if they are lines of mere texts, as short as can be; return whether so."""
+        first, lines = self._block.lines()
+        found = plain.tight(lines, self._plain) if lines and self._plain is not None else None
+        if found is None:
+            return False
+        numbers = range(first, first + len(found.turns))
+        self._extend(found, numbers, list(map(self._id_and_source.__mod__, numbers)))
+        return True
 
     def add_trusting(self, parsed: Sequence[Parsed]) -> None:
         """Add rows in order; those of mere texts at once, parted until no other is among them."""
@@ -181,7 +191,6 @@ class _Rows:
         more = sum(map(len, raws)) - len(raws)
         if not more:
             ends = list(map(self._id_and_source.__mod__, numbers))
-            profiles = found.profiles
             self.balance -= self._colons * len(raws)
         elif any(raw.get(name) for raw in raws for name in self._plain.more):
             return False
@@ -191,18 +200,22 @@ class _Rows:
             except Rejected:
                 return False
             ends = list(map(self._end, extras, numbers))
-            profiles = list(map(_in_split, found.profiles, [extra.split for extra in extras]))
+            splits = [extra.split for extra in extras]
+            found = found._replace(profiles=list(map(_in_split, found.profiles, splits)))
             self._keys.update(enumerate(extras, len(self._turns)))
             self.balance += more - b"".join(ends).count(b":")
         if texts[0]:
-            least = found.least + len(raws) * len(b'{"":}%b' % self._plain.turns.encode())
+            least = found.least.sum() + len(raws) * len(b'{"":}%b' % self._plain.turns.encode())
             self.longer |= least != sum(map(len, texts)) - sum(map(_IS_LINE, texts))
+        self._extend(found, numbers, ends)
+        return True
+
+    def _extend(self, found: plain.Plain, numbers: Iterable[int], ends: list[bytes]) -> None:
         self._turns += found.turns
         self._ends += ends
         self._users += found.users
         self._row_numbers += numbers
-        self._profiles += profiles
-        return True
+        self._profiles += found.profiles
 
     def _add(self, number: int, text: bytes, raw: dict[str, Any]) -> None:
         """Add a row that has to be converted."""

@@ -8,15 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import chain, compress, islice, repeat
-from operator import itemgetter
-from typing import Any, NamedTuple
+from operator import attrgetter, itemgetter
+from typing import Any, Literal, NamedTuple
 
+import msgspec
+import numpy as np
 import orjson
 
 from factory.data.canonical import Profile, shape_of
 from factory.data.formats.plain import PlainNames
 from factory.data.normalise import SEPARATOR
 from factory.data.rejection import Rejected
+
+GLANCE = 4096  # bytes; lines that use escapes where they need not mostly do so early
 
 
 class Plain(NamedTuple):
@@ -25,13 +29,13 @@ class Plain(NamedTuple):
     turns:    their turns as canonical JSON
     users:    all that the user said
     profiles: what they have in common
-    least:    the fewest bytes of JSON that hold all the turns as they were named in the source
+    least:    the fewest bytes of JSON that hold each row's turns as they are named in the source
     """
 
     turns: list[bytes]
     users: list[str]
     profiles: list[Profile]
-    least: int
+    least: np.ndarray
 
 
 class _Shape(NamedTuple):
@@ -53,22 +57,83 @@ def columns(raws: Sequence[dict[str, Any]], names: PlainNames) -> Plain | None:
         flat = list(chain.from_iterable(turns))
         roles = list(map(itemgetter(names.role), flat))
         texts = list(map(itemgetter(names.text), flat))
-        if set(map(len, flat)) != {2} or not all(texts) or any(map(str.isspace, texts)):
+        if set(map(len, flat)) != {2} or (
+            names.ours and set(map(next, map(iter, flat))) != {"role"}
+        ):
             return None
-        counts = list(map(len, turns))
-        shapes = list(map(_shape, repeat(names), _parted(roles, counts)))
-        if names.ours:
-            written = list(map(orjson.dumps, turns))
-        else:
-            rows = _parted(map(orjson.dumps, texts), counts)
-            written = list(map(bytes.__mod__, map(_TURNS, shapes), rows))
+        written = list(map(orjson.dumps, turns)) if names.ours else None
+        return _columns(names, roles, texts, list(map(len, turns)), written)
     except (KeyError, TypeError, Rejected):
         return None
+
+
+def tight(lines: bytes, names: PlainNames) -> Plain | None:
+    """What `columns` returns, straight from JSON lines that hold nothing but such rows.
+
+    None for any other text, too, and for lines that are longer than they had to be. So no line is
+    blank, and none names a key twice.
+    """
+    if not lines.startswith(b'{"%b":[{"' % names.turns.encode()) or b"\\u" in lines[:GLANCE]:
+        return None
+    try:
+        turns = list(map(attrgetter("turns"), _decoder(names).decode_lines(lines)))
+        flat = list(chain.from_iterable(turns))
+        roles, texts = list(map(attrgetter("role"), flat)), list(map(attrgetter("text"), flat))
+        found = _columns(names, roles, texts, list(map(len, turns)))
+    except (ValueError, KeyError, TypeError, Rejected):  # the first is msgspec's
+        return None
+    if found is None:
+        return None
+    # The decoder takes line ends for space; if each stands where the shortest row would end, there
+    # is no other space, and nothing else that is not in the rows.
+    stops = np.cumsum(found.least + len(b'{"":}\n%b' % names.turns.encode()))
+    ends = np.frombuffer(lines, np.uint8)[stops - 1] if stops[-1] == len(lines) else stops
+    return found if np.all(ends == ord("\n")) else None
+
+
+@lru_cache
+def _decoder(names: PlainNames) -> msgspec.json.Decoder[Any]:
+    """Reads rows that have the fields of mere texts, and no others."""
+    role: Any = Literal[tuple(names.roles)]
+    turn: Any = msgspec.defstruct(
+        "Turn",
+        [("role", role), ("text", str)],
+        rename={"role": names.role, "text": names.text},
+        forbid_unknown_fields=True,
+        gc=False,
+    )
+    row = msgspec.defstruct(
+        "Row",
+        [("turns", list[turn])],
+        rename={"turns": names.turns},
+        forbid_unknown_fields=True,
+        gc=False,
+    )
+    return msgspec.json.Decoder(row)
+
+
+def _columns(
+    names: PlainNames,
+    roles: list[str],
+    texts: list[str],
+    counts: list[int],
+    turns: list[bytes] | None = None,
+) -> Plain | None:
+    """The rows as columns from all turns in a row; `counts` says how many of them each row has.
+
+    `turns` are the rows' turns as JSON, if that is known.
+    """
+    if not all(texts) or any(map(str.isspace, texts)):
+        return None
+    shapes = list(map(_shape, repeat(names), _parted(roles, counts)))
+    if turns is None:
+        rows = _parted(map(orjson.dumps, texts), counts)
+        turns = list(map(bytes.__mod__, map(_TURNS, shapes), rows))
     user_names = {name for name, role in names.roles.items() if role == "user"}
     asked = compress(texts, map(user_names.__contains__, roles))
     users = list(map(SEPARATOR.join, _parted(asked, list(map(_USERS, shapes)))))
-    least = sum(map(len, written)) - sum(map(_LONGER, shapes))
-    return Plain(written, users, list(map(_PROFILE, shapes)), least)
+    least = np.fromiter(map(len, turns), np.int64) - np.fromiter(map(_LONGER, shapes), np.int64)
+    return Plain(turns, users, list(map(_PROFILE, shapes)), least)
 
 
 def _parted(items: Iterable[Any], counts: Sequence[int]) -> Iterable[tuple[Any, ...]]:

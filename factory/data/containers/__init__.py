@@ -21,6 +21,9 @@ class Block(Protocol):
     def rows(self) -> Iterator[Parsed]:
         """Yield every row with its number in the file, in order."""
 
+    def lines(self) -> tuple[int, bytes]:
+        """The rows as JSON lines with the number of the first; empty if they are not that."""
+
     def place(self) -> bytes:
         """How the place of a row is written behind its file: a pattern for its number."""
 

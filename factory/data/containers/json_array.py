@@ -26,6 +26,10 @@ class ElementBlock(NamedTuple):
         for number, (_, text) in enumerate(self.elements, self.first):
             yield number, text, parse_object(text)
 
+    def lines(self) -> tuple[int, bytes]:
+        """They are not."""
+        return 0, b""
+
     def place(self) -> bytes:
         """Several elements may share a line, so they are numbered in the array."""
         return b"[%d]"

@@ -51,6 +51,10 @@ class LineBlock(NamedTuple):
             elif line.strip():
                 yield number, line, parse_object(line)
 
+    def lines(self) -> tuple[int, bytes]:
+        """All lines, unless there may be one that is too long."""
+        return self.first, self.data if len(self.data) <= self.max_line_bytes else b""
+
     def text(self) -> bytes:
         """All lines."""
         return self.data

@@ -27,6 +27,10 @@ class ParsedRows(NamedTuple):
         """Nothing."""
         return b""
 
+    def lines(self) -> tuple[int, bytes]:
+        """They are not."""
+        return 0, b""
+
     def place(self) -> bytes:
         """A row's number, as it is."""
         return b":%d"
