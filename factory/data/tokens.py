@@ -145,6 +145,7 @@ def _tokenizer_threads(workers: int) -> dict[str, str]:
     return {
         "TOKENIZERS_PARALLELISM": "true" if workers > 1 else "false",
         "RAYON_NUM_THREADS": str(workers),
+        "OPENBLAS_NUM_THREADS": "1",  # numpy's, which would wait busily for work that never comes
     }
 
 

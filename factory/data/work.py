@@ -27,6 +27,7 @@ from factory.data.sources import SourceFile
 BYTES_PER_WORKER = 64 << 20  # starting a process costs as much as reading this much
 PIECES_PER_PART = 8  # some 32 MB: what the disk is given back at a time
 RECYCLED_BYTES = 16 << 20
+ALGEBRA_THREADS = "OPENBLAS_NUM_THREADS"
 QUEUED_PER_WORKER = 3  # enough to keep every worker busy while the parent takes results in order
 
 
@@ -64,14 +65,14 @@ def choose_workers(files: Sequence[SourceFile], asked: int | None) -> Decision:
 
 def format_pieces(tasks: Iterable[Task], folder: Path, workers: int) -> Iterator[Done]:
     """Format every piece; lines go to files in `folder`, results come in the order of `tasks`."""
+    _recycle_memory()
     if workers == 1:
-        _recycle_memory()
         for task in tasks:
             yield _format_piece(task, folder)
         return
     # Spawned, not forked: the parent has threads (its progress bar).
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=start_worker)
-    with pool:
+    with pool, _one_thread_each():
         running: deque[Future[Done]] = deque()
         for task in tasks:
             running.append(pool.submit(_format_piece, task, folder))
@@ -79,6 +80,20 @@ def format_pieces(tasks: Iterable[Task], folder: Path, workers: int) -> Iterator
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Let processes that are started have no threads for algebra: those wait busily for work."""
+    before = os.environ.get(ALGEBRA_THREADS)
+    os.environ[ALGEBRA_THREADS] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[ALGEBRA_THREADS]
+        else:
+            os.environ[ALGEBRA_THREADS] = before
 
 
 def start_worker() -> None:

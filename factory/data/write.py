@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,8 +19,8 @@ from factory import storage
 from factory.data.lines import Batch
 from factory.data.rows import DROPS, KEPT, REPLACED, Rows, Values
 
-WAITING = 16  # pieces that may wait to be written, and to be hashed
-Work = Callable[[bytes], object]
+WAITING = 12  # tasks of a thread
+FLUSH_BYTES = 64 << 20
 
 
 def write_splits(
@@ -35,39 +36,45 @@ def write_splits(
 
     Rows marked in `repeated` bear an id that an earlier row has: theirs is made unique.
     The lines of `again` follow at the end of the first file.
-    Returns the hex SHA-256 of every file, taken while it is written. `beside` the reading both are
-    done in threads.
+    Returns the hex SHA-256 of every file, taken while it is written. `beside` the writing, threads
+    hash, and make the disk take what is written as it comes, not all of it at the end.
     """
     digests = [hashlib.sha256() for _ in paths]
+    unflushed = 0
     with ExitStack() as stack:
         files = [stack.enter_context(storage.atomic_write(path)) for path in paths]
-        write, update = (stack.enter_context(_thread()) if beside else _call for _ in range(2))
+        update, flush = (stack.enter_context(_thread()) if beside else _call for _ in range(2))
         for batch in batches:
             rows = slice(batch.first, batch.first + len(batch.ends))
             changed = batch if not repeated[rows].any() else _renamed(batch, repeated[rows])
             parts = _parted(changed, fate[rows], len(files))
             for file, digest, part in zip(files, digests, parts, strict=True):
                 data = b"".join(part)
-                write(file.write, data)
+                file.write(data)
                 update(digest.update, data)
+            unflushed += len(batch.data)
+            if beside and unflushed > FLUSH_BYTES:
+                unflushed = 0
+                for file in files:
+                    flush(os.fdatasync, file.fileno())
         for line in again:
-            write(files[0].write, line)
+            files[0].write(line)
             update(digests[0].update, line)
     return [digest.hexdigest() for digest in digests]
 
 
-def _call(function: Work, data: bytes) -> None:
-    function(data)
+def _call(function: Callable[..., object], *arguments: object) -> None:
+    function(*arguments)
 
 
 @contextmanager
-def _thread() -> Iterator[Callable[[Work, bytes], None]]:
+def _thread() -> Iterator[Callable[..., None]]:
     """A function that does what `_call` does in a thread, in order; all is done at the end."""
     waiting: deque[Future[object]] = deque()
     with ThreadPoolExecutor(1, thread_name_prefix="split") as thread:
 
-        def later(function: Work, data: bytes) -> None:
-            waiting.append(thread.submit(function, data))
+        def later(function: Callable[..., object], *arguments: object) -> None:
+            waiting.append(thread.submit(function, *arguments))
             if len(waiting) > WAITING:
                 waiting.popleft().result()
 
