@@ -8,13 +8,15 @@ from factory import base_model, chat_template
 from factory.artifacts import CutReport
 from factory.context import Context
 from factory.data import fit, tokens
+from factory.data.page import Example
 from factory.data.replace import replace
-from factory.data.rows import KEPT, TOO_LONG, UNRENDERABLE, Rows
+from factory.data.rows import KEPT, NOT_DRAWN, TOO_LONG, UNRENDERABLE, Rows
 from factory.data.spool import Spool
 from factory.errors import DataError
 
 SAMPLE_ROWS = 5000
 EXAMPLES = 10
+CANDIDATES = 200  # rows rendered as examples, of which a mix may leave out most
 
 
 def cut(context: Context, spool: Spool, rows: Rows) -> CutReport | None:
@@ -58,7 +60,7 @@ def measure(
     flags = _flags(rows)
     sample = wanted if context.config.dataset.exact_tokens else _sample(wanted, SAMPLE_ROWS, seed)
     flags[sample] |= tokens.SAMPLE
-    flags[_sample(wanted, EXAMPLES, seed)] |= tokens.EXAMPLE
+    flags[_sample(wanted, CANDIDATES, seed)] |= tokens.EXAMPLE
     limit = context.config.model.max_seq_length
     with context.console.bar("counting tokens") as bar:
         rows.tokens = tokens.count(
@@ -81,6 +83,19 @@ def measure(
         )
     rows.drop(counted[too_long], TOO_LONG)
     rows.drop(counted[found == tokens.UNRENDERABLE], UNRENDERABLE)
+
+
+def examples(spool: Spool, rows: Rows, seed: int) -> list[Example]:
+    """Some rows of those that are written, drawn with the seed from what `measure` rendered."""
+    rendered = tokens.examples(spool.folder)
+    found = [Example(name, parts) for row, name, parts in rendered if rows.fate[row] >= KEPT]
+    drawn = np.flatnonzero(_sample(np.ones(len(found), dtype=bool), EXAMPLES, seed))
+    return [found[place] for place in drawn]
+
+
+def counted(rows: Rows) -> np.ndarray:
+    """The lengths that were counted, of all rows but those beyond the share of their source."""
+    return rows.tokens.values[rows.fate[rows.tokens.rows] != NOT_DRAWN]
 
 
 def _flags(rows: Rows) -> np.ndarray:

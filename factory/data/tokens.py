@@ -239,17 +239,18 @@ def _save_examples(tokenizer: Any, request: Request, sizes: np.ndarray, flags: n
     """Render a few rows for people to look at."""
     chosen = np.flatnonzero(flags & EXAMPLE != 0)
     examples = []
-    for line in pick(request.segments, sizes, chosen):
+    lines = pick(request.segments, sizes, chosen)
+    for number, line in zip(chosen.tolist(), lines, strict=True):
         row = orjson.loads(line)
         if rendered(tokenizer, row) is not None:
-            examples.append((row["id"], list(map(tuple, view.segments(tokenizer, row)))))
+            examples.append((number, row["id"], list(map(tuple, view.segments(tokenizer, row)))))
     Path(request.folder, EXAMPLES_FILE).write_bytes(orjson.dumps(examples))
 
 
-def examples(folder: Path) -> list[tuple[str, list[view.Segment]]]:
-    """The rows that the last count rendered: their ids and segments."""
+def examples(folder: Path) -> list[tuple[int, str, list[view.Segment]]]:
+    """The rows that the last count rendered, with their ids and segments."""
     found = orjson.loads((folder / EXAMPLES_FILE).read_bytes())
-    return [(name, [view.Segment(*part) for part in parts]) for name, parts in found]
+    return [(row, name, [view.Segment(*part) for part in parts]) for row, name, parts in found]
 
 
 def to_count(sizes: np.ndarray, flags: np.ndarray, limit: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import signal
@@ -26,7 +27,8 @@ from factory.data.sources import SourceFile
 
 BYTES_PER_WORKER = 64 << 20  # starting a process costs as much as reading this much
 PIECES_PER_PART = 8  # some 32 MB: what the disk is given back at a time
-RECYCLED_BYTES = 16 << 20
+RECYCLED_BYTES = 2 << 20
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 ALGEBRA_THREADS = "OPENBLAS_NUM_THREADS"
 QUEUED_PER_WORKER = 3  # enough to keep every worker busy while the parent takes results in order
 
@@ -106,9 +108,14 @@ def _recycle_memory() -> None:
     """Let blocks of memory be used again as they are, which costs a tenth less.
 
     glibc maps fresh pages for every allocation above a threshold, and gives back what is free
-    beyond twice that. It raises both when such an allocation is freed (mallopt(3)).
+    beyond another; by itself it raises both with what is freed (mallopt(3)). Here they are above
+    the size of a block and of what is made of it, and below that of a column of many rows. Other
+    C libraries are left alone.
     """
-    np.empty(RECYCLED_BYTES, np.uint8)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, RECYCLED_BYTES)
+        mallopt(M_TRIM_THRESHOLD, 2 * RECYCLED_BYTES)
 
 
 def _format_piece(task: Task, folder: Path) -> Done:

@@ -125,10 +125,10 @@ def run(context: Context) -> dict[str, Decision]:
             quality=quality,
             pii=private,
         )
-        examples = [page.Example(*found) for found in tokens.examples(spool.folder)]
+        examples = lengths.examples(spool, rows, context.config.dataset.seed)
     records = map(ledger.record, paths, hashes)
     context.written.update(zip(paths, records, strict=True))
-    html = page.render(summary, rows.tokens.values, examples, duplicates)
+    html = page.render(summary, lengths.counted(rows), examples, duplicates)
     storage.write_text(context.workspace.dataset_page, html)
     artifacts.save(summary, context.workspace.dataset_report)
     _show(context, summary, paths)

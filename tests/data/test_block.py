@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from factory.data.block import Formatted, Origin, format_block
 from factory.data.canonical import Profile
 from factory.data.containers.jsonl import LineBlock
+from factory.data.containers.parsed import ParsedRows
 from factory.data.schema import canonical
 
 SOURCE = 'data/raw/50% "odd".jsonl'
@@ -123,6 +124,17 @@ def test_a_call_of_an_undeclared_tool_is_a_finding() -> None:
     (profile,) = profiles
     assert profile.findings == ("undeclared_tool",)
     assert profile.calls == ("look",)
+
+
+def test_a_row_that_cannot_be_written_leaves_nothing_to_the_next() -> None:
+    call = {"function": {"name": "look", "arguments": {"when": b"no JSON"}}}
+    ask = {"role": "user", "content": "Hi"}
+    calling = [ask, {"role": "assistant", "content": "", "tool_calls": [call]}]
+    answering = [ask, {"role": "assistant", "content": "Hello"}]
+    rows = [{"messages": calling, "id": "a", "group": "g"}, {"messages": answering}]
+    done = format_block(ParsedRows(list(enumerate(rows, 1))), Origin("a", "openai"), {})
+    assert len(done.rejects) == 1
+    assert done.records[["group", "id"]].tolist() == [(0, 0)]
 
 
 def test_sizes_and_lines_of_the_index_fit_the_lines() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -521,6 +522,22 @@ def test_a_mix_draws_shares_and_reports_them(tmp_path: Path) -> None:
     }
     assert found["filter_reasons"] == {"not_drawn": 50}
     assert found["reject_reasons"] == {"low_quality": 50}
+
+
+def test_the_page_shows_no_row_that_a_mix_left_out(tmp_path: Path) -> None:
+    files = {
+        "chat.jsonl": "".join(pair(f"chat {n}") for n in range(400)),
+        "domain.jsonl": "".join(pair(f"domain {n}") for n in range(100)),
+    }
+    mixture = [{"path": f"data/raw/{name}", "weight": 1, "max_samples": 40} for name in files]
+    context = workspace(tmp_path, files, mix=mixture)
+    run(context)
+    html = context.workspace.dataset_page.read_text()
+    shown = re.findall(r"data/raw/\w+\.jsonl:\d+", html)
+    assert len(shown) == lengths.EXAMPLES
+    assert set(shown) <= {row["id"] for rows in written(context).values() for row in rows}
+    bars = re.findall(r"<title>\d+ to \d+ tokens: (\d+) rows", html)
+    assert sum(map(int, bars)) == 80
 
 
 def test_hashes_taken_while_writing_are_those_of_the_files(tmp_path: Path) -> None:
