@@ -12,8 +12,12 @@ from factory.data import write
 from factory.data.lines import Batch
 
 
+@pytest.mark.parametrize("flush_bytes", [1, write.FLUSH_BYTES])
 @pytest.mark.parametrize("beside", [False, True])
-def test_the_hashes_are_those_of_the_files(tmp_path: Path, beside: bool) -> None:
+def test_the_hashes_are_those_of_the_files(
+    tmp_path: Path, beside: bool, flush_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write, "FLUSH_BYTES", flush_bytes)
     lines = [b"%d\n" % row for row in range(1000)]
     batches = [
         Batch(
