@@ -24,7 +24,8 @@ def apply(
 ) -> tuple[list[Check], list[Waiver]]:
     """Attach waivers to failed checks.
 
-    An earlier waiver holds as long as the value it was given for; all are kept as history.
+    An earlier waiver holds as long as the value it was given for; all are kept as history. The same
+    one given again is the earlier one: a run judges a gate more than once.
     """
     history = list(earlier)
     judged = []
@@ -41,7 +42,7 @@ def apply(
 def _waiver_for(check: Check, given: list[Waive], earlier: list[Waiver]) -> Waiver | None:
     for waive in given:
         if waive.check == check.id:
-            return Waiver(
+            new = Waiver(
                 check=check.id,
                 reason=waive.reason,
                 by=provenance.person(),
@@ -49,6 +50,8 @@ def _waiver_for(check: Check, given: list[Waive], earlier: list[Waiver]) -> Waiv
                 value=check.value,
                 threshold=check.threshold,
             )
+            same = (old for old in earlier if old.model_copy(update={"at": new.at}) == new)
+            return next(same, new)
     for old in reversed(earlier):
         if (old.check, old.value, old.threshold) == (check.id, check.value, check.threshold):
             return old

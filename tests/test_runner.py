@@ -1,6 +1,7 @@
 """The runner on two toy stages: order, staleness, gates, waivers, lock, tampering."""
 
 import fcntl
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from factory import config, ledger, pipeline, runner
+from factory import config, ledger, pipeline, provenance, runner
 from factory.artifacts import Check
 from factory.console import Console
 from factory.context import Context
@@ -164,6 +165,19 @@ def test_a_stage_tells_in_its_own_files_what_was_waived(
     assert (make().workspace.root / "first.txt").read_text() == "HELLO [True]"
     assert go(make(**strict)) == ["skipped", "ran"], "the file that was told anew is known"
     assert runs(make()) == ["first", "second"]
+
+
+def test_a_waiver_is_kept_once_however_long_the_run_takes(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = itertools.count()
+    monkeypatch.setattr(provenance, "now", lambda: f"2026-01-01T00:00:{next(seconds):02}+00:00")
+    strict = {"dataset": {"min_samples": 99}}
+    for _ in range(2):
+        go(make(**strict), waivers=[Waive("format.min_samples", "small on purpose")])
+    gate = ledger.read_gate(make().workspace, "format")
+    assert gate is not None
+    assert len(gate.waivers) == 1
 
 
 def test_a_waiver_does_not_cover_another_value(make: Make) -> None:
