@@ -93,25 +93,53 @@ def follow(
     on_event: Callable[[dict[str, Any]], None] | None = None,
 ) -> int:
     """What `run` does once the child is started."""
+    with process:
+        follow_until(None, process, log=log, on_event=on_event)
+        return process.wait()
+
+
+def follow_until(
+    field: str | None,
+    process: subprocess.Popen[bytes],
+    *,
+    log: Path,
+    on_event: Callable[[dict[str, Any]], None] | None = None,
+) -> bool:
+    """Follow a child to the first event that has `field`; False if its output ends before.
+
+    The child goes on by itself then, as far as a full pipe lets it. Whoever calls this follows it
+    to its end, or kills it. Raises Interrupted when this process was told to stop meanwhile.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        log.open("ab", buffering=0) as log_file,
-        process,
-        _forwarded_signals(process) as received,
-    ):
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith(EVENT_PREFIX.encode()):
-                _deliver(line, on_event)
-            else:
-                _log(log_file, line)
-        code = process.wait()
+    with log.open("ab", buffering=0) as log_file, _forwarded_signals(process) as received:
+        reached = _reach(field, process, log_file, on_event)
+        if not reached:
+            process.wait()
     if received:
         raise Interrupted(
             f"stopped by {signal.Signals(received[0]).name}",
             hint="run the same command again to go on from the last checkpoint",
         )
-    return code
+    return reached
+
+
+def _reach(
+    field: str | None,
+    process: subprocess.Popen[bytes],
+    log_file: BinaryIO,
+    on_event: Callable[[dict[str, Any]], None] | None,
+) -> bool:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if not line.startswith(EVENT_PREFIX.encode()):
+            _log(log_file, line)
+            continue
+        event = json.loads(line[len(EVENT_PREFIX) :])
+        if on_event is not None:
+            on_event(event)
+        if field in event:
+            return True
+    return False
 
 
 def python(module: str, *arguments: str) -> list[str]:
@@ -138,11 +166,6 @@ def _log(log_file: BinaryIO, line: bytes) -> None:
     """Append to the log; a full disk stops the log, not the child."""
     with suppress(OSError):
         log_file.write(line)
-
-
-def _deliver(line: bytes, on_event: Callable[[dict[str, Any]], None] | None) -> None:
-    if on_event is not None:
-        on_event(json.loads(line[len(EVENT_PREFIX) :]))
 
 
 @contextmanager

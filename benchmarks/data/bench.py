@@ -7,7 +7,6 @@ start-up does not count. Every measurement is the least of REPEATS, ours and the
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import resource
@@ -20,7 +19,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
 
 import orjson
 import psutil
@@ -192,62 +190,23 @@ def _rival_of(rows: dict[int, Path], name: str, target: Path, size: int) -> Comm
 
 
 def workers(folder: Path, rows: int) -> list[str]:
-    """Wall time of one worker against two, in turn, and where the CPU time of two goes."""
-    times: dict[int, list[Times]] = {1: [], 2: []}
+    """Wall time of one worker against two, in turn; nothing else runs, not even a look at them."""
+    walls: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(REPEATS):
-        for count, found in times.items():
+        for count, found in walls.items():
             root = workspace(folder, rows, "openai", num_proc=count)
             shutil.rmtree(root / "data" / "splits", ignore_errors=True)
-            found.append(_times(format_command(root)))
-    walls = {count: sorted(time.wall for time in found) for count, found in times.items()}
-    ratios = sorted(one.wall / two.wall for one, two in zip(*times.values(), strict=True))
-    shares = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in times[2][-1].cpu.items())
+            start = time.monotonic()
+            cpu_seconds(format_command(root), folder)
+            found.append(time.monotonic() - start)
+    ratios = sorted(one / two for one, two in zip(*walls.values(), strict=True))
     return [
         f"two workers against one, {rows:,} rows, wall time, {REPEATS} runs each in turn",
-        " and ".join(", ".join(f"{wall:.1f} s" for wall in found) for found in walls.values())
-        + f"; CPU of two: {shares}",
+        " and ".join(", ".join(f"{w:.1f} s" for w in sorted(found)) for found in walls.values()),
         "ideal: 2x",
         f"{median(ratios):.2f}x ({ratios[0]:.2f}x to {ratios[-1]:.2f}x)",
         "at least 1.6x",
     ]
-
-
-class Times(NamedTuple):
-    """Wall seconds, and CPU seconds of the parts.
-
-    Those are the main process's main thread, its threads that hash, its workers, and the token
-    counter.
-    """
-
-    wall: float
-    cpu: dict[str, float]
-
-
-def _times(command: Command) -> Times:
-    start = time.monotonic()
-    process = psutil.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)}
-    )
-    latest: dict[int, tuple[str, float]] = {}  # by process, and of the main one by thread
-    while process.poll() is None:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            for member in (process, *process.children(recursive=True)):
-                if member.pid == process.pid:
-                    for thread in member.threads():
-                        part = "parent" if thread.id == process.pid else "hashing"
-                        latest[thread.id] = (part, thread.user_time + thread.system_time)
-                    continue
-                used = member.cpu_times()
-                latest[member.pid] = (_part(member), used.user + used.system)
-        time.sleep(0.02)
-    cpu = dict.fromkeys(("parent", "hashing", "workers", "tokens"), 0.0)
-    for part, seconds in latest.values():
-        cpu[part] += seconds
-    return Times(time.monotonic() - start, cpu)
-
-
-def _part(member: psutil.Process) -> str:
-    return "tokens" if "factory.data.tokens" in member.cmdline() else "workers"
 
 
 def growth(folder: Path, rows: int) -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from itertools import chain, repeat
-from operator import methodcaller
+from itertools import chain, islice, repeat
+from operator import is_, methodcaller
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -276,6 +276,8 @@ def _in_split(profile: Profile, split: int) -> Profile:
 
 def _numbered(profiles: Sequence[Profile], numbers: dict[Profile, int]) -> list[int]:
     """The number of each profile, a new one if it has none yet; most rows share a few objects."""
+    if profiles and all(map(is_, profiles, islice(profiles, 1, None))):
+        return [numbers.setdefault(profiles[0], len(numbers))] * len(profiles)
     identities = list(map(id, profiles))
     known = {
         identity: numbers.setdefault(profile, len(numbers))

@@ -50,6 +50,8 @@ class Index:
 
 def shared(values: np.ndarray) -> np.ndarray:
     """Return the positions, in order, of the non-zero values that occur more than once."""
+    if not values.any():
+        return np.empty(0, dtype=np.int64)
     ordered = np.sort(values)
     again = ordered[1:][(ordered[1:] == ordered[:-1]) & (ordered[1:] != 0)]
     del ordered

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from factory import base_model, chat_template
@@ -54,7 +56,7 @@ def measure(
 ) -> None:
     """Count tokens where they matter; rows that are too long or unrenderable meet their fate.
 
-    `counter` is a `tokens.counter` that was started before.
+    With a `tokens.counter`, rows that are neither are counted meanwhile, until `finish`.
     """
     wanted, seed = rows.fate == KEPT, context.config.dataset.seed
     flags = _flags(rows)
@@ -62,13 +64,13 @@ def measure(
     flags[sample] |= tokens.SAMPLE
     flags[_sample(wanted, CANDIDATES, seed)] |= tokens.EXAMPLE
     limit = context.config.model.max_seq_length
+    count = tokens.count if counter is None else partial(tokens.settle, counter)
     with context.console.bar("counting tokens") as bar:
-        rows.tokens = tokens.count(
+        rows.tokens = count(
             _request(context, spool),
             flags,
             log=context.workspace.logs / "format.log",
             on_progress=lambda done, total: bar.update(done, total=total),
-            process=counter,
         )
     counted, found = rows.tokens
     too_long = found > limit
@@ -83,6 +85,21 @@ def measure(
         )
     rows.drop(counted[too_long], TOO_LONG)
     rows.drop(counted[found == tokens.UNRENDERABLE], UNRENDERABLE)
+
+
+def finish(
+    context: Context, spool: Spool, rows: Rows, counter: tokens.Process | None = None
+) -> None:
+    """Wait for what `measure` left to the counter."""
+    if counter is None:
+        return
+    with context.console.bar("counting tokens") as bar:
+        rows.tokens = tokens.finish(
+            counter,
+            _request(context, spool),
+            log=context.workspace.logs / "format.log",
+            on_progress=lambda done, total: bar.update(done, total=total),
+        )
 
 
 def examples(spool: Spool, rows: Rows, seed: int) -> list[Example]:

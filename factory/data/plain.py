@@ -20,6 +20,7 @@ from factory.data.formats.plain import PlainNames
 from factory.data.normalise import SEPARATOR
 from factory.data.rejection import Rejected
 
+MOST_SHAPES = 4096
 GLANCE = 4096  # bytes; lines that use escapes where they need not mostly do so early
 
 
@@ -125,7 +126,7 @@ def _columns(
     """
     if not all(texts) or any(map(str.isspace, texts)):
         return None
-    shapes = list(map(_shape, repeat(names), _parted(roles, counts)))
+    shapes = list(map(_shapes(names).__getitem__, _parted(roles, counts)))
     if turns is None:
         rows = _parted(map(orjson.dumps, texts), counts)
         turns = list(map(bytes.__mod__, map(_TURNS, shapes), rows))
@@ -144,7 +145,27 @@ def _parted(items: Iterable[Any], counts: Sequence[int]) -> Iterable[tuple[Any, 
     return (tuple(islice(each, count)) for count in counts)
 
 
-@lru_cache(maxsize=4096)
+class _Shapes(dict[tuple[str, ...], _Shape]):
+    """The shapes of rows by their roles as a source names them.
+
+    Asked for a new one it raises KeyError or Rejected if there are no turns of mere texts like it.
+    """
+
+    def __init__(self, names: PlainNames) -> None:
+        self._names = names
+
+    def __missing__(self, roles: tuple[str, ...]) -> _Shape:
+        if len(self) == MOST_SHAPES:
+            self.clear()
+        self[roles] = _shape(self._names, roles)
+        return self[roles]
+
+
+@lru_cache
+def _shapes(names: PlainNames) -> _Shapes:
+    return _Shapes(names)
+
+
 def _shape(names: PlainNames, roles: tuple[str, ...]) -> _Shape:
     """The shape of turns of mere texts; KeyError or Rejected if they are none."""
     canonical = [names.roles[role] for role in roles]

@@ -14,11 +14,13 @@ import re
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from factory import child
-from factory.artifacts import Decision
 from factory.data.conversation import Message
+
+if TYPE_CHECKING:
+    from factory.artifacts import Decision
 
 START, END = "<think>", "</think>"
 FIELD, INLINE, KEEP = "field", "inline", "keep"
@@ -29,6 +31,8 @@ _PROBE = "Quite so, thought the owl."
 
 def decide(asked: str, template: str, tokenizer: Path, log: Path) -> Decision:
     """Where thoughts go, by `dataset.reasoning` and what the chat template renders."""
+    from factory.artifacts import Decision  # on use: workers import this module for its rows
+
     if asked != "auto":
         return Decision(value=asked, reason="dataset.reasoning")
     if not any(word in template for word in _SPOKEN_OF):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from factory.data.canonical import NO_SPLIT
 from factory.data.index import Index
-from factory.data.sources import SourceFile
-from factory.data.spool import SourceProfile
+
+if TYPE_CHECKING:
+    from factory.data.sources import SourceFile
+    from factory.data.spool import SourceProfile
 
 # The fate of a row: its split number, or why it is left out.
 KEPT, DUPLICATE, TOO_LONG, UNRENDERABLE = 0, -1, -2, -3

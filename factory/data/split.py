@@ -72,8 +72,8 @@ def assign(
     lowest = np.full(len(roots), np.iinfo(np.uint64).max, dtype=np.uint64)
     np.minimum.at(lowest, roots, names)
     order = _ordered(shuffled(lowest[heads], seed), strata[heads])
-    several = order[sizes[order] > 1]
-    single = order[sizes[order] == 1]
+    alone = sizes[order] == 1
+    several, single = order[~alone], order[alone]
     quotas = np.array([quota(len(roots), ratio) for ratio in ratios])
     found = np.zeros(len(heads), dtype=np.int8)
     share = quotas * int(sizes[several].sum()) // max(len(roots), 1)
@@ -105,13 +105,13 @@ def _in_turn(sizes: np.ndarray, strata: np.ndarray, quotas: np.ndarray) -> np.nd
     firsts = np.flatnonzero(np.r_[True, strata[1:] != strata[:-1]])
     begins = starts[firsts]
     stops = np.r_[begins[1:], rows]
-    stratum = np.repeat(np.arange(len(firsts)), np.diff(np.r_[firsts, len(starts)]))
     offset = begins.copy()
     for split in (2, 1):
         total = min(int(quotas[split]), rows)
         take = stops * total // rows - begins * total // rows
-        inside = (starts >= offset[stratum]) & (starts < (offset + take)[stratum])
-        found[inside] = split
+        inside = np.searchsorted(starts, [offset, offset + take]).T
+        for first, stop in inside[take > 0].tolist():
+            found[first:stop] = split
         offset += take
     return found
 

@@ -10,6 +10,7 @@ it. Such rows are only counted when they are in the sample.
     python -m factory.data.tokens REQUEST.json
 
 With standard input open, the process first loads its libraries, then waits for that to be closed.
+What decides about rows is known before the rest: then it says so, and no longer needs the lines.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -42,11 +43,14 @@ ROWS_PER_WORKER = 5000  # starting a process costs as much as counting so many
 UNRENDERABLE = -1
 WANTED, RICH, SAMPLE, EXAMPLE = 1, 2, 4, 8  # flags of a row
 MEMORY_LIMIT_BYTES = 8 << 30
+HELD_BYTES = 32 << 20  # of rows that are encoded last
 # Templates print tool schemas and calls with spaces and indentation; compact JSON that nests
 # as deeply as schemas do grows at most so many times.
 RICH_GROWTH = 4
 NO_BOUND = 1 << 40
 FLAGS_FILE, EXAMPLES_FILE, REQUEST_FILE = "flags.npy", "examples.json", "tokens.json"
+SETTLED_FILE, COUNTS_FILE = "settled.npy", "counts.npy"
+SETTLED = "settled"  # the field of the event when all is known that decides about rows
 Process = subprocess.Popen[bytes]
 
 
@@ -82,25 +86,46 @@ def counter(folder: Path, workers: int) -> Iterator[Process]:
 
 
 def count(
-    request: Request,
-    flags: np.ndarray,
-    *,
-    log: Path,
-    on_progress: Callable[[int, int], None],
-    process: Process | None = None,
+    request: Request, flags: np.ndarray, *, log: Path, on_progress: Callable[[int, int], None]
 ) -> Values:
     """Return the tokens of every row that is in the sample or may be too long.
-
-    `process` is a waiting `counter`; without it one is started now.
 
     `flags` has a byte for each row, a sum of WANTED, RICH, SAMPLE and EXAMPLE. Rows that the
     template refuses have UNRENDERABLE tokens. Raises DataError when the tokenizer does not load,
     has no template, or the process dies.
     """
-    module = "factory.data.tokens"
-    run(module, request, flags, log=log, on_progress=on_progress, process=process)
-    folder = Path(request.folder)
-    return Values(np.load(folder / "rows.npy"), np.load(folder / "counts.npy"))
+    run("factory.data.tokens", request, flags, log=log, on_progress=on_progress)
+    return _load(request, COUNTS_FILE)
+
+
+def settle(
+    process: Process,
+    request: Request,
+    flags: np.ndarray,
+    *,
+    log: Path,
+    on_progress: Callable[[int, int], None],
+) -> Values:
+    """What `count` returns, by a waiting `counter`, but not yet of rows that are fit to be kept.
+
+    The lines are not needed any more then. `finish` returns all, and has to be called.
+    """
+    assert process.stdin is not None
+    _write_request(request, flags)
+    process.stdin.close()
+    told = _Told(on_progress)
+    if not child.follow_until(SETTLED, process, log=log, on_event=told):
+        told.require(process.returncode, request, log)
+    return _load(request, SETTLED_FILE)
+
+
+def finish(
+    process: Process, request: Request, *, log: Path, on_progress: Callable[[int, int], None]
+) -> Values:
+    """What `count` returns, once `settle` was called. Raises DataError when the process dies."""
+    told = _Told(on_progress)
+    told.require(child.follow(process, log=log, on_event=told), request, log)
+    return _load(request, COUNTS_FILE)
 
 
 def run(
@@ -110,34 +135,48 @@ def run(
     *,
     log: Path,
     on_progress: Callable[[int, int], None],
-    process: Process | None = None,
 ) -> None:
-    """Run the child `module`, or `process` that waits, on a request; DataError when it fails."""
+    """Run the child `module` on a request; DataError when it fails."""
+    command = child.python(module, str(_write_request(request, flags)))
+    told = _Told(on_progress)
+    environment = _tokenizer_threads(request.workers)
+    code = child.run(command, log=log, environment=environment, on_event=told)
+    told.require(code, request, log)
+
+
+def _write_request(request: Request, flags: np.ndarray) -> Path:
     folder = Path(request.folder)
     np.save(folder / FLAGS_FILE, flags)
     job = folder / REQUEST_FILE
     job.write_text(json.dumps(_as_json(request)), encoding="utf-8")
-    errors: list[str] = []
+    return job
 
-    def deliver(event: dict[str, Any]) -> None:
+
+def _load(request: Request, name: str) -> Values:
+    return Values(*np.load(Path(request.folder, name)))
+
+
+class _Told:
+    """What the child told: its progress, which is passed on, and why it failed."""
+
+    def __init__(self, on_progress: Callable[[int, int], None]) -> None:
+        self._on_progress = on_progress
+        self._errors: list[str] = []
+
+    def __call__(self, event: dict[str, Any]) -> None:
         if "error" in event:
-            errors.append(event["error"])
-        else:
-            on_progress(event["done"], event["total"])
+            self._errors.append(event["error"])
+        elif "done" in event:
+            self._on_progress(event["done"], event["total"])
 
-    if process is None:
-        command, environment = child.python(module, str(job)), _tokenizer_threads(request.workers)
-        code = child.run(command, log=log, environment=environment, on_event=deliver)
-    else:
-        assert process.stdin is not None
-        process.stdin.close()
-        code = child.follow(process, log=log, on_event=deliver)
-    if code != 0:
-        raise DataError(
-            errors[0] if errors else f"counting tokens failed (exit code {code})",
-            where=request.tokenizer,
-            hint=f"the log is {log}",
-        )
+    def require(self, code: int, request: Request, log: Path) -> None:
+        """Raise DataError unless the child ended well."""
+        if code != 0:
+            raise DataError(
+                self._errors[0] if self._errors else f"counting tokens failed (exit code {code})",
+                where=request.tokenizer,
+                hint=f"the log is {log}",
+            )
 
 
 def _tokenizer_threads(workers: int) -> dict[str, str]:
@@ -159,17 +198,38 @@ def main(job: Path) -> int:
         return 1
     sizes = np.fromfile(request.sizes, "<u4")
     flags = np.load(Path(request.folder, FLAGS_FILE))
-    rows = to_count(sizes, flags, request.max_tokens - template_slack(tokenizer))
-    counts = np.empty(len(rows), dtype=np.int32)
-    done = 0
-    for found in _counted(tokenizer, request, sizes, rows):
-        counts[done : done + len(found)] = found
-        done += len(found)
-        child.emit({"done": done, "total": len(rows)})
+    limit = request.max_tokens - template_slack(tokenizer)
+    rows = to_count(sizes, flags, limit)
+    last = ~_may_be_long(sizes, flags, limit)[rows]
+    if sizes[rows[last]].sum(dtype=np.int64) > HELD_BYTES:
+        last[:] = False
+    counts = np.full(len(rows), UNRENDERABLE, dtype=np.int32)
+    counts[~last] = _reported(_counted(tokenizer, request, sizes, rows[~last]), 0, len(rows))
+    lines = pick(request.segments, sizes, rows[last])
+    texts = [rendered(tokenizer, orjson.loads(line)) for line in lines]
+    last[last] = [text is not None for text in texts]
     _save_examples(tokenizer, request, sizes, flags)
-    np.save(Path(request.folder, "rows.npy"), rows)
-    np.save(Path(request.folder, "counts.npy"), counts)
+    _save(request, SETTLED_FILE, rows[~last], counts[~last])
+    child.emit({SETTLED: True})
+    known = [text for text in texts if text is not None]
+    batches = (known[first : first + BATCH_ROWS] for first in range(0, len(known), BATCH_ROWS))
+    encoded = (list(map(len, _encoded(tokenizer, batch))) for batch in batches)
+    counts[last] = _reported(encoded, len(rows) - len(known), len(rows))
+    _save(request, COUNTS_FILE, rows, counts)
     return 0
+
+
+def _reported(batches: Iterable[list[int]], done: int, total: int) -> list[int]:
+    """All counts of the batches, with an event after each of them."""
+    found: list[int] = []
+    for batch in batches:
+        found += batch
+        child.emit({"done": done + len(found), "total": total})
+    return found
+
+
+def _save(request: Request, name: str, rows: np.ndarray, counts: np.ndarray) -> None:
+    np.save(Path(request.folder, name), np.stack((rows, counts)))
 
 
 def prepared(request: Request) -> Any:
@@ -255,9 +315,14 @@ def examples(folder: Path) -> list[tuple[int, str, list[view.Segment]]]:
 
 def to_count(sizes: np.ndarray, flags: np.ndarray, limit: int) -> np.ndarray:
     """The wanted rows that are in the sample or have more bytes than `limit`."""
+    counted = (flags & SAMPLE != 0) | _may_be_long(sizes, flags, limit)
+    return np.flatnonzero((flags & WANTED != 0) & counted)
+
+
+def _may_be_long(sizes: np.ndarray, flags: np.ndarray, limit: int) -> np.ndarray:
     long = sizes > max(0, limit)
     long |= (flags & RICH != 0) & (sizes > max(0, limit) // RICH_GROWTH)
-    return np.flatnonzero((flags & WANTED != 0) & ((flags & SAMPLE != 0) | long))
+    return long
 
 
 def _as_json(request: Request) -> dict[str, Any]:

@@ -12,22 +12,24 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from factory import child
-from factory.artifacts import Decision
 from factory.data.block import Origin, Reject, format_block
 from factory.data.canonical import Profile
 from factory.data.containers import Piece
 from factory.data.index import RECORD
 from factory.data.lines import Segment
-from factory.data.sources import SourceFile
+
+if TYPE_CHECKING:
+    from factory.artifacts import Decision
+    from factory.data.sources import SourceFile
 
 BYTES_PER_WORKER = 64 << 20  # starting a process costs as much as reading this much
 PIECES_PER_PART = 8  # some 32 MB: what the disk is given back at a time
-RECYCLED_BYTES = 2 << 20
+RECYCLED_BYTES, KEPT_BYTES = 2 << 20, 64 << 20
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 ALGEBRA_THREADS = "OPENBLAS_NUM_THREADS"
 QUEUED_PER_WORKER = 3  # enough to keep every worker busy while the parent takes results in order
@@ -57,6 +59,8 @@ class Done(NamedTuple):
 
 def choose_workers(files: Sequence[SourceFile], asked: int | None) -> Decision:
     """How many processes read: as configured, or one for each BYTES_PER_WORKER up to the cores."""
+    from factory.artifacts import Decision  # on use: workers start faster without it
+
     if asked is not None:
         return Decision(value=asked, reason="dataset.num_proc")
     cores = len(os.sched_getaffinity(0))
@@ -67,8 +71,8 @@ def choose_workers(files: Sequence[SourceFile], asked: int | None) -> Decision:
 
 def format_pieces(tasks: Iterable[Task], folder: Path, workers: int) -> Iterator[Done]:
     """Format every piece; lines go to files in `folder`, results come in the order of `tasks`."""
-    _recycle_memory()
     if workers == 1:
+        _recycle_memory()
         for task in tasks:
             yield _format_piece(task, folder)
         return
@@ -108,14 +112,14 @@ def _recycle_memory() -> None:
     """Let blocks of memory be used again as they are, which costs a tenth less.
 
     glibc maps fresh pages for every allocation above a threshold, and gives back what is free
-    beyond another; by itself it raises both with what is freed (mallopt(3)). Here they are above
-    the size of a block and of what is made of it, and below that of a column of many rows. Other
-    C libraries are left alone.
+    beyond another; by itself it raises both with what is freed (mallopt(3)). Here the first is
+    above the size of a block and of what is made of it, and below that of a column of many rows;
+    the other is above all that a block and a batch need. Other C libraries are left alone.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, RECYCLED_BYTES)
-        mallopt(M_TRIM_THRESHOLD, 2 * RECYCLED_BYTES)
+        mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
 
 
 def _format_piece(task: Task, folder: Path) -> Done:

@@ -63,16 +63,9 @@ def run(context: Context) -> dict[str, Decision]:
 
     Raises DataError when there is no row to read or the model's tokenizer is of no use.
     """
-    template_probe.require(context)
     _check_extras(context)
     paths = [context.path(f"dataset.{key}") for key in ("path", "validation_path", "test_path")]
     files = sources.configured(context)
-    thoughts = reasoning.decide(
-        context.config.dataset.reasoning,
-        chat_template.text(context),
-        base_model.resolve(context).folder,
-        context.workspace.logs / "format.log",
-    )
     workers = work.choose_workers(files, context.config.dataset.num_proc)
     beside = workers.value > 1  # one worker uses one core
     with (
@@ -82,6 +75,7 @@ def run(context: Context) -> dict[str, Decision]:
         if beside
         else nullcontext() as counter,
     ):
+        thoughts = _try_template(context)
         with context.console.bar("reading", total=len(files)) as bar:
             found = ingest(
                 files,
@@ -114,6 +108,7 @@ def run(context: Context) -> dict[str, Decision]:
         # What is written twice is read twice.
         lines = spool.lines() if len(rows.repeats.rows) else spool.drain()
         hashes = write_splits(lines, rows.fate, repeated, paths, again, beside=beside)
+        lengths.finish(context, spool, rows, counter)
         summary = report.build(
             found,
             rows,
@@ -154,6 +149,17 @@ def _special_tokens(context: Context) -> SpecialTokens:
     if action == "keep":
         return NO_TOKENS
     return SpecialTokens(special_tokens(base_model.resolve(context).folder), action)
+
+
+def _try_template(context: Context) -> Decision:
+    """Refuse a template that does harm; else decide where thoughts go in it."""
+    template_probe.require(context)
+    return reasoning.decide(
+        context.config.dataset.reasoning,
+        chat_template.text(context),
+        base_model.resolve(context).folder,
+        context.workspace.logs / "format.log",
+    )
 
 
 def _check_extras(context: Context) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from factory import child
 from factory.data import tokens
 from factory.data.lines import Segment
 from factory.data.tokens import RICH, SAMPLE, WANTED
+from factory.errors import DataError
 from tests.conftest import ROOT
 
 BASE = str(ROOT / "models" / "base")
@@ -32,6 +36,28 @@ def row(*texts: str) -> dict[str, Any]:
             {"role": role, "content": text} for role, text in zip(roles, texts, strict=False)
         ]
     }
+
+
+def prepared(folder: Path, rows: list[dict[str, Any]]) -> tuple[tokens.Request, np.ndarray]:
+    """A request to count rows, all of them in the sample."""
+    lines = [orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows]
+    path = folder / "part.jsonl"
+    path.write_bytes(b"".join(lines))
+    sizes = np.array(list(map(len, lines)), dtype="<u4")
+    sizes.tofile(folder / "size.column")
+    request = tokens.Request(
+        tokenizer=BASE,
+        chat_template=None,
+        max_tokens=1000,
+        segments=[Segment(path, 0, int(sizes.sum()), len(lines))],
+        sizes=str(folder / "size.column"),
+        folder=str(folder),
+    )
+    return request, np.full(len(lines), WANTED | SAMPLE, dtype=np.uint8)
+
+
+def quiet(done: int, total: int) -> None:
+    """Progress that nobody looks at."""
 
 
 def test_lengths_are_those_of_the_template(tokenizer: Any) -> None:
@@ -115,25 +141,43 @@ def test_a_counter_that_is_not_needed_ends(tmp_path: Path) -> None:
 
 
 def test_a_waiting_counter_counts_the_same(tmp_path: Path, tokenizer: Any) -> None:
-    line = orjson.dumps(row("Hi", "there"), option=orjson.OPT_APPEND_NEWLINE)
-    path = tmp_path / "part.jsonl"
-    path.write_bytes(line)
-    np.array([len(line)], dtype="<u4").tofile(tmp_path / "size.column")
-    request = tokens.Request(
-        tokenizer=BASE,
-        chat_template=None,
-        max_tokens=100,
-        segments=[Segment(path, 0, len(line), 1)],
-        sizes=str(tmp_path / "size.column"),
-        folder=str(tmp_path),
-    )
-    flags = np.array([WANTED | SAMPLE], dtype=np.uint8)
+    request, flags = prepared(tmp_path, [row("Hi", "there")])
     with tokens.counter(tmp_path, workers=2) as process:
-        found = tokens.count(
-            request,
-            flags,
-            log=tmp_path / "log",
-            on_progress=lambda done, total: None,
-            process=process,
-        )
-    assert found.values.tolist() == list(tokens.lengths(tokenizer, [orjson.loads(line)]))
+        settled = tokens.settle(process, request, flags, log=tmp_path / "log", on_progress=quiet)
+        request.segments[0].path.unlink()  # the counter is done with the lines
+        found = tokens.finish(process, request, log=tmp_path / "log", on_progress=quiet)
+    assert settled.rows.tolist() == []
+    assert found.values.tolist() == list(tokens.lengths(tokenizer, [row("Hi", "there")]))
+
+
+def test_a_counter_settles_what_decides_about_rows(tmp_path: Path) -> None:
+    """A row that may be too long is counted before, one that the template refuses is known."""
+    fits, too_long, refused = row("Hi", "there"), row("a b " * 600, "c"), row("Hi", "there")
+    refused["conversations"] = refused["conversations"][::-1]
+    request, flags = prepared(tmp_path, [fits, too_long, refused])
+    refuses_answers_first = (
+        "{% if messages[0].role == 'assistant' %}{{ raise_exception('no') }}{% endif %}"
+        "{% for m in messages %}{{ m.content }}{% endfor %}"
+    )
+    request = replace(request, chat_template=refuses_answers_first)
+    with tokens.counter(tmp_path, workers=1) as process:
+        settled = tokens.settle(process, request, flags, log=tmp_path / "log", on_progress=quiet)
+        found = tokens.finish(process, request, log=tmp_path / "log", on_progress=quiet)
+    assert settled.rows.tolist() == [1, 2]
+    assert settled.of(2) == tokens.UNRENDERABLE
+    assert found.rows.tolist() == [0, 1, 2]
+    assert found.of(1) == settled.of(1)
+
+
+def test_a_counter_that_dies_early_says_so(tmp_path: Path) -> None:
+    request, flags = prepared(tmp_path, [row("Hi", "there")])
+    request = replace(request, tokenizer=str(tmp_path / "none"))
+    with tokens.counter(tmp_path, workers=1) as process, pytest.raises(DataError):
+        tokens.settle(process, request, flags, log=tmp_path / "log", on_progress=quiet)
+
+
+def test_a_counter_that_dies_late_says_so(tmp_path: Path) -> None:
+    request, _ = prepared(tmp_path, [row("Hi", "there")])
+    process = child.start([sys.executable, "-c", "raise SystemExit(3)"], environment={})
+    with pytest.raises(DataError, match="exit code 3"):
+        tokens.finish(process, request, log=tmp_path / "log", on_progress=quiet)
