@@ -22,6 +22,7 @@ from factory.architecture import Architecture, of_model
 from factory.config import HUB_ID, Config
 from factory.errors import FactoryError
 from factory.hardware import GIB, Machine
+from factory.kit import trial
 from factory.workspace import Workspace
 
 GB = 1_000_000_000
@@ -250,10 +251,15 @@ def check_disk(patient: Patient) -> Finding:
 
 
 def check_kit(patient: Patient) -> Finding:
-    """llama.cpp's converter, quantizer and runtime are built."""
+    """llama.cpp's converter, quantizer and runtime are built, and compute."""
     found = kit.find()
     if found is None:
         return Finding("kit", "FAIL", "no llama.cpp kit for this machine", "make setup")
+    for problem in trial.problems():
+        fix = (
+            f"make setup; if that is not it, remove {found.path} and compile it otherwise (CC, CXX)"
+        )
+        return Finding("kit", "FAIL", problem, fix)
     return Finding(
         "kit", "PASS", f"llama.cpp kit {found.version}", details={"path": str(found.path)}
     )

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from factory import storage
-from factory.kit import cache
+from factory.kit import cache, trial
 from factory.kit.build import Report, build
 from factory.kit.cache import Kit
 from factory.kit.source import KitError
@@ -34,7 +34,12 @@ def install(report: Report = print) -> Kit:
 
 def check(kit: Kit) -> list[str]:
     """Return what is wrong with the kit or with this environment's use of it; empty if nothing."""
-    return [*_changed_files(kit), *_not_installed(kit), *_quantizer_problems(kit)]
+    return [
+        *_changed_files(kit),
+        *_not_installed(kit),
+        *_quantizer_problems(kit),
+        *trial.problems(),
+    ]
 
 
 def _is_installed(wheel: Path) -> bool:
