@@ -7,6 +7,7 @@ and the machine into plain values; every choice it makes is a Decision with its 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,7 @@ def resolve(context: Context, machine: Machine) -> Plan:
 
 
 _FORMATS = ["lora", "merged", "gguf"]
+FLASH_PACKAGES = ("flash_attn", "kernels")  # transformers takes it from either
 
 
 def command(settings: dict[str, Any], python: str = "python") -> list[str]:
@@ -123,6 +125,8 @@ def refuse_unusable(config: Config, machine: Machine) -> None:
     contradictions.refuse(config)
     model, training = config.model, config.training
     on_cpu = machine.accelerator is None
+    flash = model.attn_implementation == "flash_attention_2"
+    ampere = machine.accelerator is not None and machine.accelerator.bf16
     refusals = [
         (on_cpu and training.fp16, "training.fp16", "a CPU trains in float32 or bfloat16"),
         (
@@ -133,7 +137,7 @@ def refuse_unusable(config: Config, machine: Machine) -> None:
         (on_cpu and model.dtype == "float16", "model.dtype", "a CPU emulates float16"),
         (on_cpu and model.load_in_4bit, "model.load_in_4bit", "4-bit (nf4) needs a GPU here"),
         (
-            training.tf32 and not (machine.accelerator and machine.accelerator.bf16),
+            training.tf32 and not ampere,
             "training.tf32",
             "TensorFloat-32 needs an NVIDIA GPU of the Ampere generation or newer",
         ),
@@ -148,9 +152,15 @@ def refuse_unusable(config: Config, machine: Machine) -> None:
             "lion_8bit has no CPU version",
         ),
         (
-            on_cpu and model.attn_implementation == "flash_attention_2",
+            flash and not ampere,
             "model.attn_implementation",
-            "FlashAttention needs a GPU",
+            "FlashAttention 2 needs an NVIDIA GPU of the Ampere generation or newer",
+        ),
+        (
+            flash and not any(map(find_spec, FLASH_PACKAGES)),
+            "model.attn_implementation",
+            "FlashAttention 2 is not installed: pip install flash-attn --no-build-isolation, or "
+            "kernels, which fetches it compiled",
         ),
     ]
     for refused, field, reason in refusals:

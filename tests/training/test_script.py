@@ -22,6 +22,7 @@ from tests.training.conftest import TEMPLATES, make_context
 CPU = Machine(cores=8, memory=16 * GIB, free_memory=12 * GIB, cpu="x", cpu_bf16=True)
 AMPERE = Accelerator("cuda", "A100", 80 * GIB, 79 * GIB, bf16=True)
 TURING = Accelerator("cuda", "T4", 16 * GIB, 15 * GIB, bf16=False)
+TURING_MACHINE = replace(CPU, accelerators=(TURING,))
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,7 @@ def refused(machine: Machine, **sections: dict[str, Any]) -> str:
         (CPU, {"model": {"load_in_4bit": True}}, "model.load_in_4bit"),
         (CPU, {"model": {"dtype": "float16"}}, "model.dtype"),
         (CPU, {"model": {"attn_implementation": "flash_attention_2"}}, "attn_implementation"),
+        (TURING_MACHINE, {"model": {"attn_implementation": "flash_attention_2"}}, "Ampere"),
         (CPU, {"training": {"packing": True}}, "training.packing"),
         (CPU, {"training": {"fp16": True}}, "training.fp16"),
         (replace(CPU, cpu_bf16=False), {"training": {"bf16": True}}, "training.bf16"),
@@ -79,13 +81,23 @@ def test_what_cannot_be_done_is_refused_by_name(
     assert field in refused(machine, **sections)
 
 
+def test_flash_attention_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused before the model loads, unless one of its packages is there."""
+    installed: set[str] = set()
+    monkeypatch.setattr(script, "find_spec", lambda name: name if name in installed else None)
+    machine, flash = replace(CPU, accelerators=(AMPERE,)), "flash_attention_2"
+    assert "pip install flash-attn" in refused(machine, model={"attn_implementation": flash})
+    installed.add("kernels")
+    script.refuse_unusable(validate({"model": {"attn_implementation": flash}}), machine)
+
+
 @pytest.mark.parametrize(
     ("machine", "dtype", "bf16", "fp16", "optimizer"),
     [
         (CPU, "float32", True, False, "adamw_torch_fused"),
         (replace(CPU, cpu_bf16=False), "float32", False, False, "adamw_torch_fused"),
         (replace(CPU, accelerators=(AMPERE,)), "bfloat16", True, False, "adamw_8bit"),
-        (replace(CPU, accelerators=(TURING,)), "float16", False, True, "adamw_8bit"),
+        (TURING_MACHINE, "float16", False, True, "adamw_8bit"),
     ],
 )
 def test_the_hardware_decides_what_is_left_open(
