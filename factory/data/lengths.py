@@ -64,8 +64,10 @@ def measure(
     flags[sample] |= tokens.SAMPLE
     flags[_sample(wanted, CANDIDATES, seed)] |= tokens.EXAMPLE
     limit = context.config.model.max_seq_length
-    count = tokens.count if counter is None else partial(tokens.settle, counter)
-    with context.console.bar("counting tokens") as bar:
+    count, title = tokens.count, "counting tokens"
+    if counter is not None:
+        count, title = partial(tokens.settle, counter), "checking lengths"
+    with context.console.bar(title) as bar:
         rows.tokens = count(
             _request(context, spool),
             flags,
