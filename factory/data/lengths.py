@@ -89,9 +89,7 @@ def measure(
     rows.drop(counted[found == tokens.UNRENDERABLE], UNRENDERABLE)
 
 
-def finish(
-    context: Context, spool: Spool, rows: Rows, counter: tokens.Process | None = None
-) -> None:
+def finish(context: Context, spool: Spool, rows: Rows, counter: tokens.Process | None) -> None:
     """Wait for what `measure` left to the counter."""
     if counter is None:
         return

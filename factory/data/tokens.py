@@ -200,9 +200,7 @@ def main(job: Path) -> int:
     flags = np.load(Path(request.folder, FLAGS_FILE))
     limit = request.max_tokens - template_slack(tokenizer)
     rows = to_count(sizes, flags, limit)
-    last = ~_may_be_long(sizes, flags, limit)[rows]
-    if sizes[rows[last]].sum(dtype=np.int64) > HELD_BYTES:
-        last[:] = False
+    last = can_wait(rows, sizes, flags, limit)
     counts = np.full(len(rows), UNRENDERABLE, dtype=np.int32)
     counts[~last] = _reported(_counted(tokenizer, request, sizes, rows[~last]), 0, len(rows))
     lines = pick(request.segments, sizes, rows[last])
@@ -317,6 +315,14 @@ def to_count(sizes: np.ndarray, flags: np.ndarray, limit: int) -> np.ndarray:
     """The wanted rows that are in the sample or have more bytes than `limit`."""
     counted = (flags & SAMPLE != 0) | _may_be_long(sizes, flags, limit)
     return np.flatnonzero((flags & WANTED != 0) & counted)
+
+
+def can_wait(rows: np.ndarray, sizes: np.ndarray, flags: np.ndarray, limit: int) -> np.ndarray:
+    """A mask of those of `rows` that surely fit; of none if their texts are too much to hold."""
+    fits = ~_may_be_long(sizes, flags, limit)[rows]
+    if sizes[rows[fits]].sum(dtype=np.int64) > HELD_BYTES:
+        fits[:] = False
+    return fits
 
 
 def _may_be_long(sizes: np.ndarray, flags: np.ndarray, limit: int) -> np.ndarray:

@@ -108,30 +108,24 @@ def test_all_rows_are_counted_when_there_is_no_bound() -> None:
     assert len(tokens.to_count(sizes, flags, 2048 - tokens.NO_BOUND)) == 3
 
 
+def test_rows_that_surely_fit_can_wait_as_long_as_they_can_be_held() -> None:
+    rows, flags = np.array([0, 1, 2]), np.full(3, WANTED | SAMPLE, dtype=np.uint8)
+    sizes = np.array([10, 101, 30], dtype=np.uint32)
+    assert tokens.can_wait(rows, sizes, flags, 100).tolist() == [True, False, True]
+    sizes[2] = tokens.HELD_BYTES
+    assert tokens.can_wait(rows, sizes, flags, 2 * tokens.HELD_BYTES).tolist() == [False] * 3
+
+
 def test_several_processes_count_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: Any
 ) -> None:
     monkeypatch.setattr(tokens, "ROWS_PER_WORKER", 200)
-    lines = [
-        orjson.dumps(row("Hi " * (n % 7), "there"), option=orjson.OPT_APPEND_NEWLINE)
-        for n in range(600)
-    ]
-    path = tmp_path / "part.jsonl"
-    path.write_bytes(b"".join(lines))
-    sizes = np.fromiter(map(len, lines), "<u4")
-    sizes.tofile(tmp_path / "size.column")
-    request = tokens.Request(
-        tokenizer=BASE,
-        chat_template=None,
-        max_tokens=100,
-        segments=[Segment(path, 0, int(sizes.sum()), len(lines))],
-        sizes=str(tmp_path / "size.column"),
-        folder=str(tmp_path),
-        workers=2,
-    )
+    rows = [row("Hi " * (n % 7), "there") for n in range(600)]
+    request = replace(prepared(tmp_path, rows)[0], workers=2)
+    sizes = np.fromfile(request.sizes, "<u4")
     every = np.arange(600)
     by_two = [n for found in tokens._counted(tokenizer, request, sizes, every) for n in found]
-    assert by_two == list(tokens.lengths(tokenizer, list(map(orjson.loads, lines))))
+    assert by_two == list(tokens.lengths(tokenizer, rows))
 
 
 def test_a_counter_that_is_not_needed_ends(tmp_path: Path) -> None:
