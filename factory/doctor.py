@@ -157,6 +157,19 @@ def check_packages(patient: Patient) -> Finding:
     return Finding("packages", "PASS", found, details=details)
 
 
+def check_compiled(patient: Patient) -> Finding:
+    """The part of stage format that is not Python was compiled."""
+    if util.find_spec("factory.data._plain") is None:
+        return Finding(
+            "compiled",
+            "WARN",
+            "the reader of plain rows was not compiled, so stage format is slower",
+            "install a C compiler, then: pip install --no-deps --force-reinstall factory "
+            "(in a checkout: -e .)",
+        )
+    return Finding("compiled", "PASS", "the reader of plain rows is compiled")
+
+
 def check_accelerator(patient: Patient) -> Finding:
     """There is a GPU, and the installed torch was built for it."""
     gpu = patient.machine.accelerator
@@ -380,6 +393,7 @@ def _torch_build(platform_name: Literal["cuda", "hip"]) -> str | None:
 CHECKS: tuple[Callable[[Patient], Finding], ...] = (
     check_python,
     check_packages,
+    check_compiled,
     check_accelerator,
     check_driver,
     check_bf16,

@@ -20,6 +20,7 @@ readonly PY=$VENV/bin/python
 readonly STAMPS=$VENV/.setup
 readonly LOGS=logs/setup
 readonly STEPS=6
+readonly COMPILED=(hatch_build.py factory/data/_plain.c) # what pip compiles with the factory
 readonly TORCH=torch==2.13.0
 readonly UNSLOTH="unsloth==2026.10.9 unsloth_zoo==2026.10.9"
 # .venv takes 1.7 GB with a CPU build of torch, compiling llama.cpp another 0.6 GB for a while.
@@ -40,7 +41,7 @@ main() {
     step 1 "virtual environment: $VENV, Python $PYTHON_VERSION" make_venv "$BASE_PYTHON $PWD"
     step 2 "$TORCH" install_torch "$TORCH"
     step 3 "training stack, development tools and the factory" install_factory \
-        "$(cat constraints.txt constraints-dev.txt pyproject.toml)"
+        "$(cat constraints.txt constraints-dev.txt pyproject.toml "${COMPILED[@]}")"
     step 4 "Unsloth" install_unsloth "$UNSLOTH"
     step 5 "llama.cpp kit, compiled once for this CPU" install_kit ""
     step 6 "self-check" self_check ""

@@ -65,6 +65,15 @@ def test_the_tested_versions_are_the_pinned_ones() -> None:
     assert set(doctor.TESTED.items()) <= pinned
 
 
+def test_a_reader_that_was_not_compiled_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert doctor.check_compiled(patient(tmp_path)).status == "PASS"
+    monkeypatch.setattr(doctor.util, "find_spec", lambda name: None)
+    found = doctor.check_compiled(patient(tmp_path))
+    assert (found.status, "C compiler" in found.fix) == ("WARN", True)
+
+
 def test_a_gpu_needs_a_torch_that_was_built_for_it(tmp_path: Path) -> None:
     found = doctor.check_accelerator(patient(tmp_path, on=machine(gpu=old_gpu())))
     if doctor._torch_build("cuda") is None:

@@ -22,6 +22,8 @@ else:
 
 ROOT = Path(__file__).parents[1]
 SETUP = ROOT / "scripts" / "setup.sh"
+COMPILED = "factory/data/_plain.c"
+INPUTS = ("pyproject.toml", "constraints.txt", "constraints-dev.txt", "hatch_build.py", COMPILED)
 
 RECORDING_PYTHON = """\
 #!/bin/sh
@@ -44,8 +46,9 @@ class Checkout:
         self.python = folder / "recording-python"
         (folder / "scripts").mkdir(parents=True)
         shutil.copy(SETUP, folder / "scripts")
-        for name in ("pyproject.toml", "constraints.txt", "constraints-dev.txt"):
-            shutil.copy(ROOT / name, folder)
+        (folder / "factory" / "data").mkdir(parents=True)
+        for name in INPUTS:
+            shutil.copy(ROOT / name, folder / name)
         self.python.write_text(RECORDING_PYTHON)
         self.python.chmod(0o755)
 
@@ -100,10 +103,11 @@ def test_second_call_does_nothing_within_a_second(checkout: Checkout) -> None:
     assert checkout.pip_calls() == []
 
 
-def test_a_changed_pin_redoes_what_depends_on_it(checkout: Checkout) -> None:
+@pytest.mark.parametrize("name", ["constraints.txt", COMPILED])
+def test_a_change_redoes_what_depends_on_it(name: str, checkout: Checkout) -> None:
     checkout.setup()
-    with (checkout.folder / "constraints.txt").open("a") as file:
-        file.write("some-package==1.0\n")
+    with (checkout.folder / name).open("a") as file:
+        file.write("# more\n")
     done = checkout.setup()
     assert re.findall(r"^\[(\d)/6\]", done.stdout, re.MULTILINE) == list("3456")
 

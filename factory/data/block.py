@@ -72,23 +72,39 @@ def format_block(block: Block, origin: Origin, profiles: dict[Profile, int]) -> 
 
     `profiles` numbers what rows have in common; what is new in this block is added to it.
 
-    At first, rows of mere texts are not looked at for special tokens and thoughts, and not for
-    keys named twice. A key that was lost leaves a text longer than it had to be, and takes a colon
-    with it: if there is such a text and the colons of the block do not add up, or if there is a
-    mark, each row is looked at.
+    Lines of mere texts go straight through. Rows of mere texts among others are at first not looked
+    at for marks, and not for keys named twice; where there may be any, each row is looked at.
+    """
+    texts = _Rows(block, origin).texts()
+    if texts is None:
+        return _trusted(block, origin, profiles) or _checked(block, origin, profiles)
+    if occurs(texts.lines, origin.marks()):
+        return _checked(block, origin, profiles)
+    return Formatted(texts.lines, _records_of_texts(texts, profiles), [])
+
+
+def _trusted(block: Block, origin: Origin, profiles: dict[Profile, int]) -> Formatted | None:
+    """What becomes of the rows if none has a mark or names a key twice; None if one may do so.
+
+    A key that was lost leaves a text longer than it had to be, and takes a colon with it: there is
+    none if there is no such text, or if the colons of the block add up.
     """
     rows, text = _Rows(block, origin), block.text()
-    if not rows.add_tight():
-        rows.add_trusting(list(block.rows()))
+    rows.add_trusting(list(block.rows()))
     lines = rows.lines()
     keys_lost = rows.longer and (
         count_byte(text, b":") != count_byte(lines, b":") + rows.balance or has_escaped_colon(text)
     )
     if keys_lost or occurs(lines, origin.marks()):
-        rows = _Rows(block, origin)
-        rows.add_checking(list(block.rows()))
-        lines = rows.lines()
+        return None
     return Formatted(lines, rows.records(profiles), rows.rejects)
+
+
+def _checked(block: Block, origin: Origin, profiles: dict[Profile, int]) -> Formatted:
+    """What becomes of the rows, each of them looked at."""
+    rows = _Rows(block, origin)
+    rows.add_checking(list(block.rows()))
+    return Formatted(rows.lines(), rows.records(profiles), rows.rejects)
 
 
 class _Rows:
@@ -107,9 +123,13 @@ class _Rows:
         self._special_tokens = origin.special_tokens
         self._marks = origin.marks()
         self._reasoning = origin.reasoning
-        self._id = b',"id":%b%b"' % (name[:-1].replace(b"%", b"%%"), block.place())
+        before, after = block.place().split(b"%d")
+        self._before, self._after = b',"id":' + name[:-1] + before, after + b'"'
         self._source = b',"source":%b}\n' % name
-        self._id_and_source = self._id + self._source.replace(b"%", b"%%")
+        self._id, self._id_and_source = (
+            b"%b%%d%b" % (_literally(self._before), _literally(end))
+            for end in (self._after, self._after + self._source)
+        )
         self._colons = (self._id_and_source % 0).count(b":")
         self.rejects: list[Reject] = []
         self.balance = 0
@@ -123,15 +143,13 @@ class _Rows:
         self._tools: dict[int, bytes] = {}
         self._keys: dict[int, Options] = {}
 
-    def add_tight(self) -> bool:
-        """Add all rows if they are lines of mere texts, as short as can be; return whether so."""
-        first, lines = self._block.lines()
-        found = plain.tight(lines, self._plain) if lines and self._plain is not None else None
-        if found is None:
-            return False
-        numbers = range(first, first + len(found.turns))
-        self._extend(found, numbers, list(map(self._id_and_source.__mod__, numbers)))
-        return True
+    def texts(self) -> plain.Lines | None:
+        """The canonical lines if these are lines of mere texts; None if they may be others."""
+        first, data = self._block.lines()
+        if self._plain is None or not data:
+            return None
+        frame = plain.Frame(HEAD, self._before, self._after + self._source)
+        return plain.straight(data, first, self._plain, frame)
 
     def add_trusting(self, parsed: Sequence[Parsed]) -> None:
         """Add rows in order; those of mere texts at once, parted until no other is among them."""
@@ -254,11 +272,7 @@ class _Rows:
         contents = self._turns.copy()
         for position, tools in self._tools.items():
             contents[position] += tools
-        found = np.zeros(len(self._turns), RECORD)
-        content = np.frombuffer(b"".join(map(xxh3_128_digest, contents)), "<u8").reshape(-1, 2)
-        found["content"], found["content_low"] = content.T
-        user = b"".join(map(xxh3_64_digest, folded(self._users)))
-        found["user"] = np.frombuffer(user, "<u8")
+        found = _records(contents, folded(self._users))
         found["profile"] = _numbered(self._profiles, numbers)
         found["line"] = list(map(self._block.line, self._row_numbers))
         found["size"] = len(HEAD)
@@ -267,6 +281,31 @@ class _Rows:
         for position, extra in self._keys.items():
             found["group"][position], found["id"][position] = extra.group_key, extra.id_key
         return found
+
+
+def _records_of_texts(texts: plain.Lines, numbers: dict[Profile, int]) -> np.ndarray:
+    """The index records of rows of mere texts; `numbers` numbers their profiles."""
+    found = _records(texts.turns, texts.users)
+    known = {
+        code: numbers.setdefault(profile, len(numbers)) for code, profile in texts.profiles.items()
+    }
+    found["profile"] = list(map(known.__getitem__, texts.codes))
+    found["line"], found["size"] = texts.numbers, texts.sizes
+    return found
+
+
+def _records(contents: Sequence[bytes], users: Sequence[bytes]) -> np.ndarray:
+    """Records with the keys of contents and of folded user texts, and nothing else yet."""
+    found = np.zeros(len(contents), RECORD)
+    content = np.frombuffer(b"".join(map(xxh3_128_digest, contents)), "<u8").reshape(-1, 2)
+    found["content"], found["content_low"] = content.T
+    found["user"] = np.frombuffer(b"".join(map(xxh3_64_digest, users)), "<u8")
+    return found
+
+
+def _literally(text: bytes) -> bytes:
+    """A pattern for `%` that says `text`."""
+    return text.replace(b"%", b"%%")
 
 
 @lru_cache(maxsize=4096)

@@ -1,27 +1,34 @@
 """Rows of mere texts, many at a time: this decides the speed of the stage.
 
-What is done for each turn runs in C, over all turns of the rows at once.
+There are two ways. `straight` goes from JSON lines to canonical ones in one pass of compiled code,
+and is for files that hold nothing else. `columns` takes rows that were parsed; what it does for
+each turn runs in C, over all turns of the rows at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import chain, compress, islice, repeat
-from operator import attrgetter, itemgetter
-from typing import Any, Literal, NamedTuple
+from operator import itemgetter
+from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 import orjson
 
 from factory.data.canonical import Profile, shape_of
 from factory.data.formats.plain import PlainNames
-from factory.data.normalise import SEPARATOR
+from factory.data.normalise import SEPARATOR, fold
 from factory.data.rejection import Rejected
 
+_Found = tuple[bytes, list[bytes], list[bytes], list[bytes], bytes]
+_read: Callable[..., _Found | None] | None
+try:
+    from factory.data._plain import read as _read
+except ImportError:  # installed without a C compiler
+    _read = None
+
 MOST_SHAPES = 4096
-GLANCE = 4096  # bytes; lines that use escapes where they need not mostly do so early
 
 
 class Plain(NamedTuple):
@@ -37,6 +44,34 @@ class Plain(NamedTuple):
     users: list[str]
     profiles: list[Profile]
     least: np.ndarray
+
+
+class Frame(NamedTuple):
+    """What is in a canonical line before its turns, behind them, and behind its line number."""
+
+    head: bytes
+    before: bytes
+    after: bytes
+
+
+class Lines(NamedTuple):
+    """Canonical lines.
+
+    turns:    of each row, as JSON
+    users:    what the user of each row said, folded
+    codes:    of each row, a key of `profiles`
+    profiles: what rows have in common, in the order in which it comes up
+    numbers:  of each row, its line in the source
+    sizes:    of each row, the bytes of its canonical line
+    """
+
+    lines: bytes
+    turns: list[bytes]
+    users: list[bytes]
+    codes: list[bytes]
+    profiles: dict[bytes, Profile]
+    numbers: np.ndarray
+    sizes: np.ndarray
 
 
 class _Shape(NamedTuple):
@@ -68,49 +103,39 @@ def columns(raws: Sequence[dict[str, Any]], names: PlainNames) -> Plain | None:
         return None
 
 
-def tight(lines: bytes, names: PlainNames) -> Plain | None:
-    """What `columns` returns, straight from JSON lines that hold nothing but such rows.
+def straight(data: bytes, first: int, names: PlainNames, frame: Frame) -> Lines | None:
+    """The canonical lines of JSON lines that hold nothing but such rows, numbered from `first` on.
 
-    None for any other text, too, and for lines that are longer than they had to be. So no line is
-    blank, and none names a key twice.
+    None for any other lines, and where the compiled part of this module is missing.
     """
-    if not lines.startswith(b'{"%b":[{"' % names.turns.encode()) or b"\\u" in lines[:GLANCE]:
+    if _read is None:
         return None
-    try:
-        turns = list(map(attrgetter("turns"), _decoder(names).decode_lines(lines)))
-        flat = list(chain.from_iterable(turns))
-        roles, texts = list(map(attrgetter("role"), flat)), list(map(attrgetter("text"), flat))
-        found = _columns(names, roles, texts, list(map(len, turns)))
-    except (ValueError, KeyError, TypeError, Rejected):  # the first is msgspec's
-        return None
+    found = _read(data, first, *_named(names), frame, fold)
     if found is None:
         return None
-    # The decoder takes line ends for space; if each stands where the shortest row would end, there
-    # is no other space, and nothing else that is not in the rows.
-    stops = np.cumsum(found.least + len(b'{"":}\n%b' % names.turns.encode()))
-    ends = np.frombuffer(lines, np.uint8)[stops - 1] if stops[-1] == len(lines) else stops
-    return found if np.all(ends == ord("\n")) else None
+    lines, turns, users, codes, places = found
+    try:
+        profiles = {code: _profile(names, code) for code in dict.fromkeys(codes)}
+    except Rejected:
+        return None
+    numbers, sizes = np.frombuffer(places, np.uint32).reshape(-1, 2).T
+    return Lines(lines, turns, users, codes, profiles, numbers, sizes)
 
 
 @lru_cache
-def _decoder(names: PlainNames) -> msgspec.json.Decoder[Any]:
-    """Reads rows that have the fields of mere texts, and no others."""
-    role: Any = Literal[tuple(names.roles)]
-    turn: Any = msgspec.defstruct(
-        "Turn",
-        [("role", role), ("text", str)],
-        rename={"role": names.role, "text": names.text},
-        forbid_unknown_fields=True,
-        gc=False,
+def _named(names: PlainNames) -> tuple[tuple[bytes, ...], tuple[tuple[bytes, bytes, bool], ...]]:
+    """The names as the compiled part wants them."""
+    keys = tuple(map(orjson.dumps, (names.turns, names.role, names.text)))
+    return keys, tuple(
+        (orjson.dumps(name), b'{"role":"%b","content":"' % role.encode(), role == "user")
+        for name, role in names.roles.items()
     )
-    row = msgspec.defstruct(
-        "Row",
-        [("turns", list[turn])],
-        rename={"turns": names.turns},
-        forbid_unknown_fields=True,
-        gc=False,
-    )
-    return msgspec.json.Decoder(row)
+
+
+def _profile(names: PlainNames, code: bytes) -> Profile:
+    """The profile of the roles with these numbers; Rejected if their order makes no sense."""
+    roles = list(names.roles)
+    return _shapes(names)[tuple(map(roles.__getitem__, code))].profile
 
 
 def _columns(
