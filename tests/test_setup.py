@@ -23,7 +23,10 @@ else:
 ROOT = Path(__file__).parents[1]
 SETUP = ROOT / "scripts" / "setup.sh"
 COMPILED = "factory/data/_plain.c"
-INPUTS = ("pyproject.toml", "constraints.txt", "constraints-dev.txt", "hatch_build.py", COMPILED)
+INPUTS = (
+    *("pyproject.toml", "constraints.txt", "constraints-dev.txt"),
+    *("hatch_build.py", COMPILED, "factory/data/vendor/xxhash.h"),
+)
 
 RECORDING_PYTHON = """\
 #!/bin/sh
@@ -46,7 +49,7 @@ class Checkout:
         self.python = folder / "recording-python"
         (folder / "scripts").mkdir(parents=True)
         shutil.copy(SETUP, folder / "scripts")
-        (folder / "factory" / "data").mkdir(parents=True)
+        (folder / "factory" / "data" / "vendor").mkdir(parents=True)
         for name in INPUTS:
             shutil.copy(ROOT / name, folder / name)
         self.python.write_text(RECORDING_PYTHON)

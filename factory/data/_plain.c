@@ -14,9 +14,15 @@
 #include <Python.h>
 
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define XXH_INLINE_ALL
+#include "vendor/xxhash.h"
+
+#if PY_BIG_ENDIAN
+#error "index records are little-endian"
+#endif
 
 typedef unsigned char byte;
 
@@ -29,20 +35,25 @@ typedef struct {
     int failed;
 } Buffer;
 
+static void reserve(Buffer *buffer, size_t room)
+{
+    byte *more = buffer->failed ? NULL : realloc(buffer->data, room);
+    if (more == NULL) {
+        buffer->failed = 1;
+    } else {
+        buffer->data = more;
+        buffer->room = room;
+    }
+}
+
 static void append(Buffer *buffer, const void *data, size_t size)
 {
     if (size == 0)
         return;
-    if (size > buffer->room - buffer->size) {
-        size_t room = 2 * buffer->room + size + 256;
-        byte *more = buffer->failed ? NULL : realloc(buffer->data, room);
-        if (more == NULL) {
-            buffer->failed = 1;
-            return;
-        }
-        buffer->data = more;
-        buffer->room = room;
-    }
+    if (size > buffer->room - buffer->size)
+        reserve(buffer, 2 * buffer->room + size + 256);
+    if (buffer->failed)
+        return;
     memcpy(buffer->data + buffer->size, data, size);
     buffer->size += size;
 }
@@ -78,16 +89,48 @@ typedef struct {
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
+/* What surrounds the turns of a canonical line; the row's number is between the last two. */
+typedef struct {
+    Literal head, before, after;
+} Frame;
+
+/* A record of factory.data.index. */
+#pragma pack(push, 1)
+typedef struct {
+    XXH128_canonical_t content;
+    XXH64_canonical_t user;
+    uint64_t group, id;
+    uint32_t profile, size, line;
+} Record;
+#pragma pack(pop)
+
 typedef struct {
     const byte *at, *end;
     const Names *names;
-    Buffer lines;  /* canonical lines */
-    Buffer roles;  /* of the row: a byte for each turn, the number of its role */
-    Buffer users;  /* of the row: the user's texts, without JSON's escapes, a zero between them */
-    Buffer early;  /* a text that came before its role */
+    const Frame *frame;
+    PyObject *fold;
+
+    Buffer lines;      /* canonical lines */
+    Buffer records;    /* of the rows, whose `profile` is a number of a shape */
+    PyObject *shapes;  /* sequences of roles, as bytes, and their numbers in order */
+
+    /* Of the row: */
+    Buffer roles;      /* a byte for each turn, the number of its role */
+    Buffer users;      /* the user's texts, without JSON's escapes, a zero between them */
+    Buffer early;      /* a text that came before its role */
     int user_turns;
-    int foreign;   /* whether one of the user's texts is more than ASCII */
+    int foreign;       /* whether one of the user's texts is more than ASCII */
+
+    /* Of the row before: */
+    Buffer last_roles;
+    long last_shape;
 } Reader;
+
+static int ran_out_of_memory(const Reader *reader)
+{
+    return reader->lines.failed || reader->records.failed || reader->roles.failed ||
+           reader->users.failed || reader->early.failed || reader->last_roles.failed;
+}
 
 static void skip_space(Reader *reader)
 {
@@ -391,7 +434,7 @@ static int take_row(Reader *reader)
     return *reader->at == '\n' || reader->at == reader->end;
 }
 
-/* --- what is returned ------------------------------------------------------------------------- */
+/* --- keys and records ------------------------------------------------------------------------- */
 
 /* What `normalise.fold` makes of ASCII; filled when the module is imported. */
 static byte lower[256], is_kept[256];
@@ -405,67 +448,89 @@ static void fill_tables(void)
     }
 }
 
-/* The user's texts as `normalise.fold` has them: here if they are ASCII, else by `fold` itself. */
-static PyObject *folded(Reader *reader, PyObject *fold)
+/* The hash of what `fold` makes of the row's user texts; -1 with an error set. */
+static int hash_by_fold(const Reader *reader, XXH64_hash_t *hash)
+{
+    const Buffer *users = &reader->users;
+    PyObject *text = PyUnicode_DecodeUTF8((char *)users->data, (Py_ssize_t)users->size, NULL);
+    PyObject *key = text == NULL ? NULL : PyObject_CallOneArg(reader->fold, text);
+    char *bytes;
+    Py_ssize_t size;
+    int failed = key == NULL || PyBytes_AsStringAndSize(key, &bytes, &size) < 0;
+    if (!failed)
+        *hash = XXH3_64bits(bytes, (size_t)size);
+    Py_XDECREF(key);
+    Py_XDECREF(text);
+    return failed ? -1 : 0;
+}
+
+/* The same for texts that are ASCII; the row's user texts are used up. */
+static XXH64_hash_t hash_ascii(Reader *reader)
 {
     Buffer *users = &reader->users;
-    if (reader->foreign) {
-        PyObject *text = PyUnicode_DecodeUTF8((char *)users->data, (Py_ssize_t)users->size, NULL);
-        PyObject *key = text == NULL ? NULL : PyObject_CallOneArg(fold, text);
-        Py_XDECREF(text);
-        return key;
-    }
     size_t kept = 0;
     for (size_t place = 0; place < users->size; place++) {
         byte value = users->data[place];
         users->data[kept] = lower[value];
         kept += is_kept[value];
     }
-    return PyBytes_FromStringAndSize((char *)users->data, (Py_ssize_t)kept);
+    return XXH3_64bits(users->data, kept);
 }
 
-/* The row's roles as an object: the one of the row before, if they are the same. */
-static PyObject *shape(const Buffer *roles, PyObject *shapes)
+/* The number of the row's shape, a new one if it has none yet; -1 with an error set. Most rows have
+ * that of the row before. */
+static long shape_number(Reader *reader)
 {
-    Py_ssize_t count = PyList_GET_SIZE(shapes);
-    if (count > 0) {
-        PyObject *last = PyList_GET_ITEM(shapes, count - 1);
-        if ((size_t)PyBytes_GET_SIZE(last) == roles->size &&
-            memcmp(PyBytes_AS_STRING(last), roles->data, roles->size) == 0)
-            return Py_NewRef(last);
-    }
-    return PyBytes_FromStringAndSize((char *)roles->data, (Py_ssize_t)roles->size);
+    Buffer *roles = &reader->roles, *last = &reader->last_roles;
+    if (last->size == roles->size && memcmp(last->data, roles->data, roles->size) == 0)
+        return reader->last_shape;
+    PyObject *key = PyBytes_FromStringAndSize((char *)roles->data, (Py_ssize_t)roles->size);
+    PyObject *next = key == NULL ? NULL : PyLong_FromSsize_t(PyDict_GET_SIZE(reader->shapes));
+    PyObject *found = next == NULL ? NULL : PyDict_SetDefault(reader->shapes, key, next);
+    long number = found == NULL ? -1 : PyLong_AsLong(found);
+    Py_XDECREF(next);
+    Py_XDECREF(key);
+    last->size = 0;
+    append(last, roles->data, roles->size);
+    reader->last_shape = number;
+    return number;
 }
 
-/* Append to a list, whose reference to `item` it takes over; -1 if that fails, or there is none. */
-static int add(PyObject *list, PyObject *item)
+/* Append the record of a row whose turns are `content`; -1 with an error set. */
+static int add_record(Reader *reader, const byte *content, size_t size, Record record)
 {
-    int result = item == NULL ? -1 : PyList_Append(list, item);
-    Py_XDECREF(item);
-    return result;
+    XXH64_hash_t user;
+    if (!reader->foreign)
+        user = hash_ascii(reader);
+    else if (hash_by_fold(reader, &user) < 0)
+        return -1;
+    long shape = shape_number(reader);
+    if (shape < 0)
+        return -1;
+    record.profile = (uint32_t)shape;
+    XXH128_canonicalFromHash(&record.content, XXH3_128bits(content, size));
+    XXH64_canonicalFromHash(&record.user, user);
+    append(&reader->records, &record, sizeof record);
+    return 0;
 }
 
-/* What surrounds the turns of a canonical line; the row's number is between the last two. */
-typedef struct {
-    Literal head, before, after;
-} Frame;
-
-/* What is found, one item for each row; `places` has its number and the size of its line. */
-typedef struct {
-    PyObject *turns, *users, *shapes;
-    Buffer places;
-} Found;
+/* --- all rows --------------------------------------------------------------------------------- */
 
 static void append_number(Buffer *buffer, uint32_t number)
 {
-    char digits[16];
-    append(buffer, digits, (size_t)snprintf(digits, sizeof digits, "%lu", (unsigned long)number));
+    char digits[10];
+    size_t place = sizeof digits;
+    do {
+        digits[--place] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    append(buffer, digits + place, sizeof digits - place);
 }
 
 /* Read the row at the reader; 1, or 0 if it has more than texts, or -1 with an error set. */
-static int read_row(Reader *reader, uint32_t number, const Frame *frame, PyObject *fold,
-                    Found *found)
+static int read_row(Reader *reader, uint32_t number)
 {
+    const Frame *frame = reader->frame;
     Buffer *lines = &reader->lines;
     size_t line = lines->size;
     append_literal(lines, frame->head);
@@ -475,31 +540,25 @@ static int read_row(Reader *reader, uint32_t number, const Frame *frame, PyObjec
     append_literal(lines, frame->before);
     append_number(lines, number);
     append_literal(lines, frame->after);
-    uint32_t place[2] = {number, (uint32_t)(lines->size - line)};
-    append(&found->places, place, sizeof place);
-    if (lines->failed || reader->roles.failed || reader->users.failed || reader->early.failed ||
-        found->places.failed) {
+    if (taken && !ran_out_of_memory(reader)) {
+        Record record = {.size = (uint32_t)(lines->size - line), .line = number};
+        if (add_record(reader, lines->data + start, stop - start, record) < 0)
+            return -1;
+    }
+    if (ran_out_of_memory(reader)) {
         PyErr_NoMemory();
         return -1;
     }
-    if (!taken)
-        return 0;
-    const char *content = (char *)lines->data + start;
-    if (add(found->turns, PyBytes_FromStringAndSize(content, (Py_ssize_t)(stop - start))) < 0 ||
-        add(found->users, folded(reader, fold)) < 0 ||
-        add(found->shapes, shape(&reader->roles, found->shapes)) < 0)
-        return -1;
-    return 1;
+    return taken;
 }
 
 /* Read all rows; 1, 0 or -1 as above. Blank lines are no rows, and count. */
-static int read_rows(Reader *reader, uint32_t number, const Frame *frame, PyObject *fold,
-                     Found *found)
+static int read_rows(Reader *reader, uint32_t number)
 {
     for (; reader->at < reader->end; number++) {
         skip_space(reader);
         if (*reader->at != '\n' && reader->at < reader->end) {
-            int result = read_row(reader, number, frame, fold, found);
+            int result = read_row(reader, number);
             if (result <= 0)
                 return result;
         }
@@ -508,21 +567,7 @@ static int read_rows(Reader *reader, uint32_t number, const Frame *frame, PyObje
     return 1;
 }
 
-static PyObject *result(const Reader *reader, const Found *found)
-{
-    PyObject *lines = PyBytes_FromStringAndSize((char *)reader->lines.data,
-                                                (Py_ssize_t)reader->lines.size);
-    PyObject *places = PyBytes_FromStringAndSize((char *)found->places.data,
-                                                 (Py_ssize_t)found->places.size);
-    if (lines == NULL || places == NULL) {
-        Py_XDECREF(lines);
-        Py_XDECREF(places);
-        return NULL;
-    }
-    return Py_BuildValue("(NOOON)", lines, found->turns, found->users, found->shapes, places);
-}
-
-/* --- arguments -------------------------------------------------------------------------------- */
+/* --- from Python and back --------------------------------------------------------------------- */
 
 static Literal literal(PyObject *bytes)
 {
@@ -549,19 +594,34 @@ static int read_roles(PyObject *roles, Names *names)
     return 0;
 }
 
-PyDoc_STRVAR(read_doc,
-"read(data, first, keys, roles, frame, fold)\n--\n\n"
-"JSON lines of mere texts as canonical lines; None if they hold anything else.\n\n"
-"data:  whole lines\n"
-"first: the number of the first of them\n"
-"keys:  what a source calls its turns, their role and their text: three JSON strings\n"
-"roles: for each role its name as a JSON string, the canonical turn up to the text, and whether\n"
-"       it is the user's\n"
-"frame: a canonical line before its turns, behind them, and behind the number of its line\n"
-"fold:  factory.data.normalise.fold\n\n"
-"Returns the lines, and a list with an item for each row of: its turns as JSON, the folded texts\n"
-"of its user, a byte for each turn with the number of its role; and two 32-bit numbers for each\n"
-"row, its line and its size in bytes. Raises MemoryError.");
+static PyObject *result(const Reader *reader)
+{
+    const Buffer *lines = &reader->lines, *records = &reader->records;
+    PyObject *text = PyBytes_FromStringAndSize((char *)lines->data, (Py_ssize_t)lines->size);
+    PyObject *index =
+        PyByteArray_FromStringAndSize((char *)records->data, (Py_ssize_t)records->size);
+    PyObject *both = text == NULL || index == NULL
+                         ? NULL
+                         : PyTuple_Pack(3, text, index, reader->shapes);
+    Py_XDECREF(text);
+    Py_XDECREF(index);
+    return both;
+}
+
+PyDoc_STRVAR(
+    read_doc,
+    "read(data, first, keys, roles, frame, fold)\n--\n\n"
+    "JSON lines of mere texts as canonical lines; None if they hold anything else.\n\n"
+    "data:  whole lines\n"
+    "first: the number of the first of them\n"
+    "keys:  what a source calls its turns, their role and their text: three JSON strings\n"
+    "roles: for each role its name as a JSON string, the canonical turn up to the text, and\n"
+    "       whether it is the user's\n"
+    "frame: a canonical line before its turns, behind them, and behind the number of its line\n"
+    "fold:  factory.data.normalise.fold\n\n"
+    "Returns the lines; their records as factory.data.index has them, with the number of a shape\n"
+    "as profile; and the shapes with their numbers: for each turn a byte with the place of its\n"
+    "role in `roles`. Raises MemoryError, and whatever `fold` raises.");
 
 static PyObject *read_lines(PyObject *module, PyObject *arguments)
 {
@@ -574,26 +634,36 @@ static PyObject *read_lines(PyObject *module, PyObject *arguments)
     Names names = {.turns = literal(turns), .role = literal(role), .text = literal(text)};
     if (read_roles(roles, &names) < 0)
         return NULL;
-    const byte *start = (const byte *)PyBytes_AS_STRING(data);
-    Reader reader = {.at = start, .end = start + PyBytes_GET_SIZE(data), .names = &names};
     Frame frame = {literal(head), literal(before), literal(after)};
-    Found found = {PyList_New(0), PyList_New(0), PyList_New(0), {0}};
-    if (found.turns != NULL && found.users != NULL && found.shapes != NULL) {
-        int done = read_rows(&reader, first, &frame, fold, &found);
-        value = done > 0 ? result(&reader, &found) : done == 0 ? Py_NewRef(Py_None) : NULL;
+    const Literal lines = literal(data);
+    Reader reader = {
+        .at = (const byte *)lines.text,
+        .end = (const byte *)lines.text + lines.size,
+        .names = &names,
+        .frame = &frame,
+        .fold = fold,
+        .shapes = PyDict_New(),
+    };
+    if (reader.shapes != NULL) {
+        reserve(&reader.lines, (size_t)lines.size * 5 / 4 + 256); /* mostly enough */
+        int done = read_rows(&reader, first);
+        if (done >= 0)
+            value = done ? result(&reader) : Py_NewRef(Py_None);
+        Py_DECREF(reader.shapes);
     }
-    Py_XDECREF(found.turns);
-    Py_XDECREF(found.users);
-    Py_XDECREF(found.shapes);
-    free(found.places.data);
     free(reader.lines.data);
+    free(reader.records.data);
     free(reader.roles.data);
     free(reader.users.data);
     free(reader.early.data);
+    free(reader.last_roles.data);
     return value;
 }
 
-static PyMethodDef methods[] = {{"read", read_lines, METH_VARARGS, read_doc}, {NULL, NULL, 0, NULL}};
+static PyMethodDef methods[] = {
+    {"read", read_lines, METH_VARARGS, read_doc},
+    {NULL, NULL, 0, NULL},
+};
 
 static struct PyModuleDef module = {
     PyModuleDef_HEAD_INIT,

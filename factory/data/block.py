@@ -27,6 +27,7 @@ from factory.data.canonical import (
 )
 from factory.data.containers import Block
 from factory.data.formats import PLAIN, READERS
+from factory.data.formats.plain import PlainNames
 from factory.data.index import RECORD
 from factory.data.mapping import ColumnMapping
 from factory.data.markup import NO_TOKENS, SpecialTokens, made_plain, occurs
@@ -75,12 +76,42 @@ def format_block(block: Block, origin: Origin, profiles: dict[Profile, int]) -> 
     Lines of mere texts go straight through. Rows of mere texts among others are at first not looked
     at for marks, and not for keys named twice; where there may be any, each row is looked at.
     """
-    texts = _Rows(block, origin).texts()
+    texts = _texts(block, origin)
     if texts is None:
         return _trusted(block, origin, profiles) or _checked(block, origin, profiles)
     if occurs(texts.lines, origin.marks()):
         return _checked(block, origin, profiles)
-    return Formatted(texts.lines, _records_of_texts(texts, profiles), [])
+    numbers = [profiles.setdefault(profile, len(profiles)) for profile in texts.profiles]
+    if texts.records.size:
+        texts.records["profile"] = np.array(numbers, np.uint32)[texts.records["profile"]]
+    return Formatted(texts.lines, texts.records, [])
+
+
+def _texts(block: Block, origin: Origin) -> plain.Lines | None:
+    """The canonical lines if these are lines of mere texts; None if they may be others."""
+    names = _names(origin)
+    first, data = block.lines() if names is not None else (0, b"")
+    if names is None or not data:
+        return None
+    before, after = _id(block, origin)
+    return plain.straight(data, first, names, plain.Frame(HEAD, before, after + _source(origin)))
+
+
+def _names(origin: Origin) -> PlainNames | None:
+    """What rows of mere texts are called, if they can be taken as they are."""
+    read = selected(READERS[origin.format], origin.selection)
+    return None if origin.mapping else PLAIN.get(read)
+
+
+def _id(block: Block, origin: Origin) -> tuple[bytes, bytes]:
+    """What is before and behind a row's number in the id that names its place."""
+    before, after = block.place().split(b"%d")
+    return b',"id":' + orjson.dumps(origin.source)[:-1] + before, after + b'"'
+
+
+def _source(origin: Origin) -> bytes:
+    """How each row of a source ends."""
+    return b',"source":%b}\n' % orjson.dumps(origin.source)
 
 
 def _trusted(block: Block, origin: Origin, profiles: dict[Profile, int]) -> Formatted | None:
@@ -116,20 +147,16 @@ class _Rows:
 
     def __init__(self, block: Block, origin: Origin) -> None:
         self._block = block
-        name = orjson.dumps(origin.source)
         self._read = selected(READERS[origin.format], origin.selection)
         self._mapping = origin.mapping
-        self._plain = None if self._mapping else PLAIN.get(self._read)
+        self._plain = _names(origin)
         self._special_tokens = origin.special_tokens
         self._marks = origin.marks()
         self._reasoning = origin.reasoning
-        before, after = block.place().split(b"%d")
-        self._before, self._after = b',"id":' + name[:-1] + before, after + b'"'
-        self._source = b',"source":%b}\n' % name
-        self._id, self._id_and_source = (
-            b"%b%%d%b" % (_literally(self._before), _literally(end))
-            for end in (self._after, self._after + self._source)
-        )
+        self._source = _source(origin)
+        before, after = map(_literally, _id(block, origin))
+        self._id = b"%b%%d%b" % (before, after)
+        self._id_and_source = self._id + _literally(self._source)
         self._colons = (self._id_and_source % 0).count(b":")
         self.rejects: list[Reject] = []
         self.balance = 0
@@ -142,14 +169,6 @@ class _Rows:
         # What some rows have, by position.
         self._tools: dict[int, bytes] = {}
         self._keys: dict[int, Options] = {}
-
-    def texts(self) -> plain.Lines | None:
-        """The canonical lines if these are lines of mere texts; None if they may be others."""
-        first, data = self._block.lines()
-        if self._plain is None or not data:
-            return None
-        frame = plain.Frame(HEAD, self._before, self._after + self._source)
-        return plain.straight(data, first, self._plain, frame)
 
     def add_trusting(self, parsed: Sequence[Parsed]) -> None:
         """Add rows in order; those of mere texts at once, parted until no other is among them."""
@@ -272,7 +291,11 @@ class _Rows:
         contents = self._turns.copy()
         for position, tools in self._tools.items():
             contents[position] += tools
-        found = _records(contents, folded(self._users))
+        found = np.zeros(len(self._turns), RECORD)
+        content = np.frombuffer(b"".join(map(xxh3_128_digest, contents)), "<u8").reshape(-1, 2)
+        found["content"], found["content_low"] = content.T
+        user = b"".join(map(xxh3_64_digest, folded(self._users)))
+        found["user"] = np.frombuffer(user, "<u8")
         found["profile"] = _numbered(self._profiles, numbers)
         found["line"] = list(map(self._block.line, self._row_numbers))
         found["size"] = len(HEAD)
@@ -281,26 +304,6 @@ class _Rows:
         for position, extra in self._keys.items():
             found["group"][position], found["id"][position] = extra.group_key, extra.id_key
         return found
-
-
-def _records_of_texts(texts: plain.Lines, numbers: dict[Profile, int]) -> np.ndarray:
-    """The index records of rows of mere texts; `numbers` numbers their profiles."""
-    found = _records(texts.turns, texts.users)
-    known = {
-        code: numbers.setdefault(profile, len(numbers)) for code, profile in texts.profiles.items()
-    }
-    found["profile"] = list(map(known.__getitem__, texts.codes))
-    found["line"], found["size"] = texts.numbers, texts.sizes
-    return found
-
-
-def _records(contents: Sequence[bytes], users: Sequence[bytes]) -> np.ndarray:
-    """Records with the keys of contents and of folded user texts, and nothing else yet."""
-    found = np.zeros(len(contents), RECORD)
-    content = np.frombuffer(b"".join(map(xxh3_128_digest, contents)), "<u8").reshape(-1, 2)
-    found["content"], found["content_low"] = content.T
-    found["user"] = np.frombuffer(b"".join(map(xxh3_64_digest, users)), "<u8")
-    return found
 
 
 def _literally(text: bytes) -> bytes:

@@ -18,10 +18,11 @@ import orjson
 
 from factory.data.canonical import Profile, shape_of
 from factory.data.formats.plain import PlainNames
+from factory.data.index import RECORD
 from factory.data.normalise import SEPARATOR, fold
 from factory.data.rejection import Rejected
 
-_Found = tuple[bytes, list[bytes], list[bytes], list[bytes], bytes]
+_Found = tuple[bytes, bytearray, dict[bytes, int]]
 _read: Callable[..., _Found | None] | None
 try:
     from factory.data._plain import read as _read
@@ -55,23 +56,11 @@ class Frame(NamedTuple):
 
 
 class Lines(NamedTuple):
-    """Canonical lines.
-
-    turns:    of each row, as JSON
-    users:    what the user of each row said, folded
-    codes:    of each row, a key of `profiles`
-    profiles: what rows have in common, in the order in which it comes up
-    numbers:  of each row, its line in the source
-    sizes:    of each row, the bytes of its canonical line
-    """
+    """Canonical lines with their index records, whose `profile` is a place in `profiles`."""
 
     lines: bytes
-    turns: list[bytes]
-    users: list[bytes]
-    codes: list[bytes]
-    profiles: dict[bytes, Profile]
-    numbers: np.ndarray
-    sizes: np.ndarray
+    records: np.ndarray
+    profiles: list[Profile]
 
 
 class _Shape(NamedTuple):
@@ -113,13 +102,12 @@ def straight(data: bytes, first: int, names: PlainNames, frame: Frame) -> Lines 
     found = _read(data, first, *_named(names), frame, fold)
     if found is None:
         return None
-    lines, turns, users, codes, places = found
+    lines, records, shapes = found
     try:
-        profiles = {code: _profile(names, code) for code in dict.fromkeys(codes)}
+        profiles = [_profile(names, shape) for shape in shapes]
     except Rejected:
         return None
-    numbers, sizes = np.frombuffer(places, np.uint32).reshape(-1, 2).T
-    return Lines(lines, turns, users, codes, profiles, numbers, sizes)
+    return Lines(lines, np.frombuffer(records, RECORD), profiles)
 
 
 @lru_cache
@@ -132,10 +120,10 @@ def _named(names: PlainNames) -> tuple[tuple[bytes, ...], tuple[tuple[bytes, byt
     )
 
 
-def _profile(names: PlainNames, code: bytes) -> Profile:
+def _profile(names: PlainNames, shape: bytes) -> Profile:
     """The profile of the roles with these numbers; Rejected if their order makes no sense."""
     roles = list(names.roles)
-    return _shapes(names)[tuple(map(roles.__getitem__, code))].profile
+    return _shapes(names)[tuple(map(roles.__getitem__, shape))].profile
 
 
 def _columns(

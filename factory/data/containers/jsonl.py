@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator
 from itertools import count, islice
 from pathlib import Path
@@ -69,14 +68,18 @@ class LineBlock(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """What is read of a file as one block: whole lines, or one line of any length."""
+    """What is read of a file as one block: whole lines, or one line of any length.
+
+    `data` is empty if it has to be read again.
+    """
 
     size: int
     lines: int
+    data: bytes
 
 
 class FilePiece(NamedTuple):
-    """Whole lines in a file, from line `first` on, not yet read."""
+    """Whole lines in a file, from line `first` on; another process that is sent it reads them."""
 
     path: Path
     offset: int
@@ -85,17 +88,22 @@ class FilePiece(NamedTuple):
     max_line_bytes: int
 
     def blocks(self) -> Iterator[LineBlock | ParsedRows]:
-        """Read the piece cut by cut; a line that is too long is skipped."""
-        line = self.first
+        """The piece cut by cut; a line that is too long is skipped."""
+        line, offset = self.first, self.offset
         with storage.open_regular(self.path) as file:
-            file.seek(self.offset)
             for cut in self.cuts:
                 if cut.size > max(self.max_line_bytes, BLOCK_BYTES):
-                    file.seek(cut.size, os.SEEK_CUR)
                     yield _oversized(line, cut.size)
                 else:
-                    yield LineBlock(line, file.read(cut.size), self.max_line_bytes)
+                    data = cut.data or _read(file, offset, cut.size)
+                    yield LineBlock(line, data, self.max_line_bytes)
                 line += cut.lines
+                offset += cut.size
+
+    def __reduce__(self) -> tuple[type[FilePiece], tuple[object, ...]]:
+        """Send it without what it has read: that costs more than to read it again."""
+        cuts = [cut._replace(data=b"") for cut in self.cuts]
+        return FilePiece, (self.path, self.offset, self.first, cuts, self.max_line_bytes)
 
 
 class MemoryPiece(NamedTuple):
@@ -126,19 +134,21 @@ def pieces(path: Path, max_line_bytes: int) -> Iterator[FilePiece | MemoryPiece]
 
 
 def _cuts(file: io.BufferedReader, offset: int) -> Iterator[Cut]:
-    """Cut a file from `offset` on, by looking for line ends in one buffer that is used again."""
-    buffer = bytearray(BLOCK_BYTES)
-    while True:
-        file.seek(offset)
-        read = file.readinto(buffer)
-        if not read:
-            return
-        size = buffer.rfind(b"\n", 0, read) + 1
-        lines = count_byte(memoryview(buffer)[:size], b"\n")
-        if not lines:
-            size, lines = read + _to_line_end(file), 1
-        yield Cut(size, lines)
-        offset += size
+    """Cut a file from `offset` on, by looking for line ends."""
+    while data := _read(file, offset, BLOCK_BYTES):
+        size = data.rfind(b"\n") + 1
+        if size:
+            data = data[:size]
+            cut = Cut(size, count_byte(data, b"\n"), data)
+        else:
+            cut = Cut(len(data) + _to_line_end(file), 1, b"")
+        yield cut
+        offset += cut.size
+
+
+def _read(file: io.BufferedReader, offset: int, size: int) -> bytes:
+    file.seek(offset)
+    return file.read(size)
 
 
 def _unpacked(file: BinaryIO, max_line_bytes: int) -> Iterator[LineBlock | ParsedRows]:
