@@ -42,6 +42,7 @@ TESTED = {
     "unsloth": "2026.10.9",
     "unsloth_zoo": "2026.10.9",
 }
+COMPILED = ("factory.data._plain", "factory.data._lines")  # as in hatch_build.py
 # On disk beside the base model: the merged 16-bit model, its GGUF files, checkpoints.
 DISK_COPIES = 3
 LEAST_DISK_GB = 5
@@ -158,16 +159,17 @@ def check_packages(patient: Patient) -> Finding:
 
 
 def check_compiled(patient: Patient) -> Finding:
-    """The part of stage format that is not Python was compiled."""
-    if util.find_spec("factory.data._plain") is None:
+    """The parts of stage format that are not Python were compiled."""
+    missing = [name for name in COMPILED if util.find_spec(name) is None]
+    if missing:
         return Finding(
             "compiled",
             "WARN",
-            "the reader of plain rows was not compiled, so stage format is slower",
+            f"not compiled, so stage format is slower: {', '.join(missing)}",
             "install a C compiler, then: pip install --no-deps --force-reinstall factory "
             "(in a checkout: -e .)",
         )
-    return Finding("compiled", "PASS", "the reader of plain rows is compiled")
+    return Finding("compiled", "PASS", "what stage format has in C is compiled")
 
 
 def check_accelerator(patient: Patient) -> Finding:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from factory import storage
+from factory import priority, storage
 from factory.artifacts import FileRecord, GateFile
 from factory.errors import DataError, StaleInput
 from factory.workspace import Workspace
@@ -52,7 +52,7 @@ def recording(files: Mapping[str, Path]) -> Iterator[Callable[[], dict[str, File
 
     found = {name: (path, storage.status(path)) for name, path in sorted(files.items())}
     stop = threading.Event()
-    with ThreadPoolExecutor(1, thread_name_prefix="hash") as thread:
+    with ThreadPoolExecutor(1, "hash", initializer=priority.step_back) as thread:
         hashed = {name: thread.submit(_record_unchanged, *found[name], stop) for name in found}
         try:
             yield lambda: {name: record.result() for name, record in hashed.items()}

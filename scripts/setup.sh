@@ -21,7 +21,7 @@ readonly STAMPS=$VENV/.setup
 readonly LOGS=logs/setup
 readonly STEPS=6
 # What pip compiles with the factory.
-readonly COMPILED=(hatch_build.py factory/data/_plain.c factory/data/vendor/xxhash.h)
+readonly COMPILED=(hatch_build.py factory/data/_*.c factory/data/vendor/xxhash.h)
 readonly TORCH=torch==2.13.0
 readonly UNSLOTH="unsloth==2026.10.9 unsloth_zoo==2026.10.9"
 # .venv takes 1.7 GB with a CPU build of torch, compiling llama.cpp another 0.6 GB for a while.

@@ -65,7 +65,7 @@ def test_the_tested_versions_are_the_pinned_ones() -> None:
     assert set(doctor.TESTED.items()) <= pinned
 
 
-def test_a_reader_that_was_not_compiled_is_a_warning(
+def test_what_was_not_compiled_is_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert doctor.check_compiled(patient(tmp_path)).status == "PASS"

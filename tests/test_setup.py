@@ -25,7 +25,7 @@ SETUP = ROOT / "scripts" / "setup.sh"
 COMPILED = "factory/data/_plain.c"
 INPUTS = (
     *("pyproject.toml", "constraints.txt", "constraints-dev.txt"),
-    *("hatch_build.py", COMPILED, "factory/data/vendor/xxhash.h"),
+    *("hatch_build.py", COMPILED, "factory/data/_lines.c", "factory/data/vendor/xxhash.h"),
 )
 
 RECORDING_PYTHON = """\

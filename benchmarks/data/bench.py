@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -34,8 +34,8 @@ def scaled(rows: int) -> int:
     return int(rows * SCALE)
 
 
-def cpu_seconds(command: Command, folder: Path) -> float:
-    """CPU seconds of a command and its children."""
+def cpu_seconds(command: Command, folder: Path, cores: Iterable[int] | None = None) -> float:
+    """CPU seconds of a command and its children, on `cores` if that is given."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = {
         **os.environ,
@@ -43,7 +43,10 @@ def cpu_seconds(command: Command, folder: Path) -> float:
         "BENCHMARK_CACHE": tempfile.mkdtemp(dir=folder),
         "HF_HUB_OFFLINE": "1",
     }
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    on_cores = partial(os.sched_setaffinity, 0, cores) if cores is not None else None
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, preexec_fn=on_cores
+    )
     if done.returncode:
         raise RuntimeError(f"{command}: exit {done.returncode}\n{done.stderr[-2000:]}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -190,18 +193,25 @@ def _rival_of(rows: dict[int, Path], name: str, target: Path, size: int) -> Comm
 
 
 def workers(folder: Path, rows: int) -> list[str]:
-    """Wall time of one worker against two, in turn; nothing else runs, not even a look at them."""
+    """Wall time of one worker on one core against two on two, in turn.
+
+    Nothing else runs, not even a look at them.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        raise RuntimeError("two workers need two cores")
     walls: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(REPEATS):
         for count, found in walls.items():
             root = workspace(folder, rows, "openai", num_proc=count)
             shutil.rmtree(root / "data" / "splits", ignore_errors=True)
             start = time.monotonic()
-            cpu_seconds(format_command(root), folder)
+            cpu_seconds(format_command(root), folder, cores[:count])
             found.append(time.monotonic() - start)
     ratios = sorted(one / two for one, two in zip(*walls.values(), strict=True))
     return [
-        f"two workers against one, {rows:,} rows, wall time, {REPEATS} runs each in turn",
+        f"two workers on two cores against one on one, {rows:,} rows, wall time, "
+        f"{REPEATS} runs each in turn",
         " and ".join(", ".join(f"{w:.1f} s" for w in sorted(found)) for found in walls.values()),
         "ideal: 2x",
         f"{median(ratios):.2f}x ({ratios[0]:.2f}x to {ratios[-1]:.2f}x)",

@@ -20,7 +20,7 @@ from factory.data.rejection import REASONS, Rejected
 from factory.data.selection import Selection
 from factory.data.sources import SourceFile
 from factory.data.spool import Spool
-from factory.data.work import PIECES_PER_PART, Task, format_pieces
+from factory.data.work import PIECES_PER_PART, Pool, Task, format_pieces
 from factory.errors import DataError
 
 DETECTION_ROWS = 100
@@ -41,7 +41,7 @@ def ingest(
     rejects: BinaryIO,
     special: SpecialTokens,
     reasoning: str,
-    workers: int,
+    pool: Pool,
     bar: Bar,
 ) -> list[Source]:
     """Read every file into `spool`, write what cannot be used to `rejects`.
@@ -53,7 +53,7 @@ def ingest(
     _require_columns(files, settings)
     sources = [Source(file, detect_format(file, settings), Counter()) for file in files]
     read = 0
-    for done in format_pieces(_tasks(sources, settings, special, reasoning), spool.folder, workers):
+    for done in format_pieces(_tasks(sources, settings, special, reasoning), spool.folder, pool):
         source = sources[done.source]
         spool.append(done)
         source.rejects.update(_write_rejects(rejects, source.file.name, done.rejects))

@@ -7,14 +7,15 @@ Not every row has to be tokenized. A byte-level tokenizer makes at most one toke
 row whose canonical line is shorter than the limit, less what the template adds, cannot exceed
 it. Such rows are only counted when they are in the sample.
 
-    python -m factory.data.tokens REQUEST.json
+    python -m factory.data.tokens REQUEST.json [beside]
 
-With standard input open, the process first loads its libraries, then waits for that to be closed.
-What decides about rows is known before the rest: then it says so, and no longer needs the lines.
+Beside other work it first loads its libraries, then waits for standard input to be closed. What
+decides about rows is known before the rest: then it says so, and no longer needs the lines.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -31,7 +32,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from factory import child
+from factory import child, priority
 from factory.data import view
 from factory.data.conversation import template_messages, template_tools
 from factory.data.lines import Segment, pick
@@ -50,6 +51,7 @@ RICH_GROWTH = 4
 NO_BOUND = 1 << 40
 FLAGS_FILE, EXAMPLES_FILE, REQUEST_FILE = "flags.npy", "examples.json", "tokens.json"
 SETTLED_FILE, COUNTS_FILE = "settled.npy", "counts.npy"
+BESIDE = "beside"  # the argument of a counter
 SETTLED = "settled"  # the field of the event when all is known that decides about rows
 Process = subprocess.Popen[bytes]
 
@@ -77,7 +79,7 @@ def counter(folder: Path, workers: int) -> Iterator[Process]:
 
     `folder` is that of the request to come.
     """
-    command = child.python("factory.data.tokens", str(folder / REQUEST_FILE))
+    command = child.python("factory.data.tokens", str(folder / REQUEST_FILE), BESIDE)
     with child.start(command, environment=_tokenizer_threads(workers)) as process:
         try:
             yield process
@@ -188,10 +190,12 @@ def _tokenizer_threads(workers: int) -> dict[str, str]:
     }
 
 
-def main(job: Path) -> int:
+def main(job: Path, beside: bool) -> int:
     """The child: count the rows of one request, report progress as events."""
-    _load_libraries()
-    sys.stdin.read()
+    if beside:
+        priority.step_back()
+        _load_libraries()
+        sys.stdin.read()
     request = read_request(job)
     tokenizer = prepared(request)
     if tokenizer is None:
@@ -245,6 +249,8 @@ def _load_libraries() -> None:
     """Counting needs no torch; transformers without it loads in a third of the time and memory."""
     sys.modules["torch"] = None  # type: ignore[assignment]
     from transformers import AutoTokenizer  # noqa: F401 - loads what it needs, too
+
+    gc.freeze()  # they stay: the collector need not look at them again
 
 
 def _counted(
@@ -411,4 +417,4 @@ def rendered(tokenizer: Any, row: Any) -> str | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), beside=sys.argv[2:] == [BESIDE]))

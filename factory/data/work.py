@@ -69,23 +69,41 @@ def choose_workers(files: Sequence[SourceFile], asked: int | None) -> Decision:
     return Decision(value=workers, reason=f"{size / 1e6:.1f} MB to read on {cores} cores")
 
 
-def format_pieces(tasks: Iterable[Task], folder: Path, workers: int) -> Iterator[Done]:
-    """Format every piece; lines go to files in `folder`, results come in the order of `tasks`."""
+class Pool(NamedTuple):
+    """The processes that format pieces; with one worker it is this one."""
+
+    workers: int
+    executor: ProcessPoolExecutor | None
+
+
+@contextmanager
+def pool(workers: int) -> Iterator[Pool]:
+    """Start the processes that will format pieces; they load what they need meanwhile."""
     if workers == 1:
+        yield Pool(workers, None)
+        return
+    # Spawned, not forked: the parent has threads (its progress bar).
+    executor = ProcessPoolExecutor(workers, get_context("spawn"), initializer=start_worker)
+    with executor, _one_thread_each():
+        for _ in range(workers):
+            executor.submit(os.getpid)
+        yield Pool(workers, executor)
+
+
+def format_pieces(tasks: Iterable[Task], folder: Path, pool: Pool) -> Iterator[Done]:
+    """Format every piece; lines go to files in `folder`, results come in the order of `tasks`."""
+    if pool.executor is None:
         _recycle_memory()
         for task in tasks:
             yield _format_piece(task, folder)
         return
-    # Spawned, not forked: the parent has threads (its progress bar).
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=start_worker)
-    with pool, _one_thread_each():
-        running: deque[Future[Done]] = deque()
-        for task in tasks:
-            running.append(pool.submit(_format_piece, task, folder))
-            if len(running) >= workers * QUEUED_PER_WORKER:
-                yield running.popleft().result()
-        while running:
+    running: deque[Future[Done]] = deque()
+    for task in tasks:
+        running.append(pool.executor.submit(_format_piece, task, folder))
+        if len(running) >= pool.workers * QUEUED_PER_WORKER:
             yield running.popleft().result()
+    while running:
+        yield running.popleft().result()
 
 
 @contextmanager

@@ -75,18 +75,19 @@ def run(context: Context) -> dict[str, Decision]:
         if beside
         else nullcontext() as counter,
     ):
-        thoughts = _try_template(context)
-        with context.console.bar("reading", total=len(files)) as bar:
-            found = ingest(
-                files,
-                context.config.dataset,
-                spool,
-                rejects,
-                _special_tokens(context),
-                thoughts.value,
-                workers.value,
-                bar,
-            )
+        with work.pool(workers.value) as pool:
+            thoughts = _try_template(context)
+            with context.console.bar("reading", total=len(files)) as bar:
+                found = ingest(
+                    files,
+                    context.config.dataset,
+                    spool,
+                    rejects,
+                    _special_tokens(context),
+                    thoughts.value,
+                    pool,
+                    bar,
+                )
         rows = Rows(spool.index, spool.profiles(), files)
         private = _find_private(context, spool, rows)
         quality = _drop_low_quality(context, spool, rows)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from factory import storage
 from factory.data import write
@@ -35,3 +37,27 @@ def test_the_hashes_are_those_of_the_files(
         for number, more in enumerate((b"more\n", b"", b""))
     ]
     assert hashes == [storage.sha256_file(path) for path in paths]
+
+
+@given(st.lists(st.tuples(st.binary(max_size=9), st.integers(-3, 2)), min_size=1, max_size=30))
+def test_lines_are_parted_alike_with_a_compiler_and_without(rows: list[tuple[bytes, int]]) -> None:
+    lines, numbers = zip(*rows, strict=True)
+    batch = Batch(0, b"".join(lines), np.cumsum(list(map(len, lines)), dtype=np.int64))
+    fate = np.array(numbers, dtype=np.int8)
+    expected = [b"".join(line for line, n in rows if n == split) for split in range(3)]
+    with pytest.MonkeyPatch.context() as patch:
+        assert list(write._parted(batch, fate, 3)) == expected
+        patch.setattr(write, "_part", None)
+        assert list(write._parted(batch, fate, 3)) == expected
+
+
+@pytest.mark.parametrize(
+    ("ends", "fates", "parts"),
+    [([3, 2], 2, 3), ([-1, 2], 2, 3), ([2, 9], 2, 3), ([2, 4], 1, 3), ([2, 4], 2, 9)],
+)
+def test_lines_that_are_not_in_the_data_are_refused(
+    ends: list[int], fates: int, parts: int
+) -> None:
+    assert write._part is not None
+    with pytest.raises(ValueError):
+        write._part(b"abcd", np.array(ends), np.zeros(fates, dtype=np.int8), parts)
