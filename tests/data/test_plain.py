@@ -18,6 +18,7 @@ from factory.data.markup import SpecialTokens
 
 SHAREGPT = {"user": "human", "assistant": "gpt", "system": "system"}
 FORMS = ("openai", "sharegpt")
+compiled = pytest.mark.skipif(plain._read is None, reason="factory/data/_plain.c is not compiled")
 
 
 def row(form: str, *turns: tuple[str, str]) -> dict[str, Any]:
@@ -90,12 +91,14 @@ STYLES = {
 }
 
 
+@compiled
 @pytest.mark.parametrize("lines", STYLES.values(), ids=STYLES)
 def test_however_they_are_written_mere_texts_go_straight(lines: bytes) -> None:
     same("openai", lines)
     assert goes_straight("openai", lines)
 
 
+@compiled
 def test_rows_of_sharegpt_go_straight_under_any_name_of_their_roles() -> None:
     lines = pair("sharegpt", ODD) + b"\n" + pair("sharegpt").replace(b"human", b"user")
     same("sharegpt", lines)
@@ -152,6 +155,7 @@ def test_other_lines_go_the_long_way(text: str) -> None:
     same("openai", lines)
 
 
+@compiled
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("text", [*BAD_BYTES, *LAST_BYTES], ids=bytes.hex)
 def test_what_is_no_utf_8_does_not_go_straight(form: str, text: bytes) -> None:
@@ -160,6 +164,7 @@ def test_what_is_no_utf_8_does_not_go_straight(form: str, text: bytes) -> None:
     assert goes_straight(form, lines) == (text in LAST_BYTES)
 
 
+@compiled
 @pytest.mark.parametrize("form", FORMS)
 def test_a_text_before_its_role_is_written_behind_it(form: str) -> None:
     turns = row(form, ("user", ODD), ("assistant", "Ho"))
