@@ -65,6 +65,13 @@ def test_the_tested_versions_are_the_pinned_ones() -> None:
     assert set(doctor.TESTED.items()) <= pinned
 
 
+def test_all_that_is_compiled_is_looked_for() -> None:
+    sources = sorted((ROOT / "factory" / "data").glob("*.c"))
+    names = [f"factory.data.{source.stem}" for source in sources]
+    assert names == sorted(doctor.COMPILED)
+    assert all(f'"{name}"' in (ROOT / "hatch_build.py").read_text() for name in names)
+
+
 def test_what_was_not_compiled_is_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

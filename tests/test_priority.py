@@ -22,10 +22,3 @@ def test_a_thread_that_steps_back_leaves_the_others_where_they_are() -> None:
     with ThreadPoolExecutor(1, initializer=priority.step_back) as beside:
         assert beside.submit(niceness).result() == min(before + priority.BESIDE, 19)
     assert niceness() == before
-
-
-def test_who_steps_back_twice_goes_no_further_than_allowed() -> None:
-    with ThreadPoolExecutor(1) as beside:
-        for _ in range(5):
-            beside.submit(priority.step_back).result()
-        assert beside.submit(niceness).result() <= 19

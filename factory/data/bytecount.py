@@ -1,4 +1,4 @@
-"""Counting one byte in a large text, ten to forty times faster than `bytes.count`."""
+"""Counting one byte in a large text, four times faster than `bytes.count`, twenty times if compiled."""
 
 from __future__ import annotations
 
