@@ -1,4 +1,4 @@
-"""Counting one byte in a large text, four times faster than `bytes.count`, twenty times if compiled."""
+"""Counting one byte in a large text: four times faster than `bytes.count`, twenty if compiled."""
 
 from __future__ import annotations
 
