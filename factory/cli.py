@@ -6,6 +6,9 @@ Nothing heavy is imported here; each command imports what it needs when it is ca
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +24,11 @@ if TYPE_CHECKING:
     from factory.runner import Outcome, Verdict
 
 STAGE_NAMES = ("format", "baseline", "finetune", "evaluate", "export", "all")
+# OpenBLAS, numpy's library for algebra, starts a thread for every core when it is loaded. They wait
+# busily for 2^N cycles before they sleep; N is 26 if nothing is said, and 4 at least.
+OPENBLAS_PATIENCE = {"OPENBLAS_THREAD_TIMEOUT": "4"}
+# What is left at the end goes with the process: the collector need not look for cycles in it.
+atexit.register(gc.freeze)
 EPILOG = """\
 exit codes: 0 ok, 1 failure, 2 usage or configuration, 3 gate closed,
             4 inputs stale or tampered, 5 locked by another run, 130 interrupted
@@ -152,6 +160,7 @@ def _add_init(init: Parser) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line and return its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
+    os.environ |= OPENBLAS_PATIENCE | os.environ
     options = argparse.Namespace()
     try:
         build_parser().parse_args(words, namespace=options)

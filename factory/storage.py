@@ -56,11 +56,12 @@ def sha256_file(path: Path, stop: threading.Event | None = None) -> str:
     import hashlib
 
     digest = hashlib.sha256()
+    buffer = memoryview(bytearray(CHUNK_BYTES))
     with open_regular(path) as file:
-        while chunk := file.read(CHUNK_BYTES):
+        while size := file.readinto(buffer):
             if stop is not None and stop.is_set():
                 raise Interrupted("hashing was stopped", where=str(path))
-            digest.update(chunk)
+            digest.update(buffer[:size])
     return digest.hexdigest()
 
 

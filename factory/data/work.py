@@ -6,17 +6,17 @@ import ctypes
 import gc
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from factory import child
 from factory.data.block import Origin, Reject, format_block
 from factory.data.canonical import Profile
 from factory.data.containers import Piece
@@ -78,22 +78,24 @@ class Pool(NamedTuple):
 
 @contextmanager
 def pool(workers: int) -> Iterator[Pool]:
-    """Start the processes that will format pieces; they load what they need meanwhile."""
+    """The processes that will format pieces; what they need is loaded meanwhile."""
+    _recycle_memory()
     if workers == 1:
         yield Pool(workers, None)
         return
-    # Spawned, not forked: the parent has threads (its progress bar).
-    executor = ProcessPoolExecutor(workers, get_context("spawn"), initializer=start_worker)
-    with executor, _one_thread_each():
-        for _ in range(workers):
-            executor.submit(os.getpid)
+    # Not forked from this process, which has threads (its progress bar), but from a server that has
+    # loaded once what all of them need.
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    with _one_thread_each():
+        forkserver.ensure_running()
+    with ProcessPoolExecutor(workers, context, initializer=start_worker) as executor:
         yield Pool(workers, executor)
 
 
 def format_pieces(tasks: Iterable[Task], folder: Path, pool: Pool) -> Iterator[Done]:
     """Format every piece; lines go to files in `folder`, results come in the order of `tasks`."""
     if pool.executor is None:
-        _recycle_memory()
         for task in tasks:
             yield _format_piece(task, folder)
         return
@@ -121,9 +123,17 @@ def _one_thread_each() -> Iterator[None]:
 
 
 def start_worker() -> None:
-    child.die_with_parent()
+    """In a worker: it ends with the process that uses it, which is not the one that forked it."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells its workers when to stop
     _recycle_memory()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _recycle_memory() -> None:

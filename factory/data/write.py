@@ -25,7 +25,7 @@ try:
 except ImportError:  # installed without a C compiler
     _part = None
 
-WAITING = 12  # tasks of a thread
+WAITING = 4  # tasks of a thread
 FLUSH_BYTES = 64 << 20
 
 
@@ -54,9 +54,9 @@ def write_splits(
             rows = slice(batch.first, batch.first + len(batch.ends))
             changed = batch if not repeated[rows].any() else _renamed(batch, repeated[rows])
             parts = _parted(changed, fate[rows], len(files))
-            for file, digest, data in zip(files, digests, parts, strict=True):
+            for file, data in zip(files, parts, strict=True):
                 file.write(data)
-                update(digest.update, data)
+            update(_hash, digests, parts)
             unflushed += len(batch.data)
             if beside and unflushed > FLUSH_BYTES:
                 unflushed = 0
@@ -64,8 +64,13 @@ def write_splits(
                     flush(os.fdatasync, file.fileno())
         for line in again:
             files[0].write(line)
-            update(digests[0].update, line)
+            update(_hash, digests[:1], [line])
     return [digest.hexdigest() for digest in digests]
+
+
+def _hash(digests: Sequence[hashlib._Hash], parts: Sequence[bytes]) -> None:
+    for digest, data in zip(digests, parts, strict=True):
+        digest.update(data)
 
 
 def _call(function: Callable[..., object], *arguments: object) -> None:

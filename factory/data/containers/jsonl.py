@@ -70,7 +70,7 @@ class LineBlock(NamedTuple):
 class Cut(NamedTuple):
     """What is read of a file as one block: whole lines, or one line of any length.
 
-    `data` is empty if it has to be read again.
+    `data` begins with it, or is empty if it has to be read again.
     """
 
     size: int
@@ -95,7 +95,7 @@ class FilePiece(NamedTuple):
                 if cut.size > max(self.max_line_bytes, BLOCK_BYTES):
                     yield _oversized(line, cut.size)
                 else:
-                    data = cut.data or _read(file, offset, cut.size)
+                    data = cut.data[: cut.size] or _read(file, offset, cut.size)
                     yield LineBlock(line, data, self.max_line_bytes)
                 line += cut.lines
                 offset += cut.size
@@ -138,8 +138,7 @@ def _cuts(file: io.BufferedReader, offset: int) -> Iterator[Cut]:
     while data := _read(file, offset, BLOCK_BYTES):
         size = data.rfind(b"\n") + 1
         if size:
-            data = data[:size]
-            cut = Cut(size, count_byte(data, b"\n"), data)
+            cut = Cut(size, count_byte(memoryview(data)[:size], b"\n"), data)
         else:
             cut = Cut(len(data) + _to_line_end(file), 1, b"")
         yield cut
