@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,9 @@ from factory.data.lines import Batch, Segment
 from factory.data.work import Done
 
 
+PREFIX = "format-"
+
+
 class SourceProfile(NamedTuple):
     """A profile of the rows of one source."""
 
@@ -25,11 +29,16 @@ class SourceProfile(NamedTuple):
 
 
 class Spool:
-    """The canonical lines in temporary files, and the index over them."""
+    """The canonical lines in temporary files, and the index over them.
+
+    Whoever makes one has the lock of the workspace: one that is there already is of a killed run.
+    """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder = tempfile.TemporaryDirectory(dir=folder, prefix="format-")
+        for abandoned in folder.glob(f"{PREFIX}*"):
+            shutil.rmtree(abandoned)
+        self._folder = tempfile.TemporaryDirectory(dir=folder, prefix=PREFIX)
         self.folder = Path(self._folder.name)
         self.segments: list[Segment] = []
         self.index = Index(self.folder)

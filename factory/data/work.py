@@ -87,7 +87,7 @@ def pool(workers: int) -> Iterator[Pool]:
     # loaded once what all of them need.
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__])
-    with _one_thread_each():
+    with _one_thread_each(), _uninterrupted():
         forkserver.ensure_running()
     with ProcessPoolExecutor(workers, context, initializer=start_worker) as executor:
         yield Pool(workers, executor)
@@ -122,10 +122,19 @@ def _one_thread_each() -> Iterator[None]:
             os.environ[ALGEBRA_THREADS] = before
 
 
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let processes that are started leave Ctrl-C to this one, which tells them when to stop."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def start_worker() -> None:
     """In a worker: it ends with the process that uses it, which is not the one that forked it."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells its workers when to stop
     _recycle_memory()
 
 

@@ -44,7 +44,7 @@ def rows(tmp_path: Path) -> Path:
 def test_workers_end_with_the_process_that_uses_them(tmp_path: Path, rows: Path) -> None:
     script = tmp_path / "user.py"
     script.write_text(USER)
-    command = [sys.executable, script, rows, tmp_path]
+    command = list(map(str, (sys.executable, script, rows, tmp_path)))
     with subprocess.Popen(command, stdout=subprocess.PIPE) as user:
         assert user.stdout is not None
         user.stdout.readline()
