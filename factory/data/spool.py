@@ -17,7 +17,6 @@ from factory.data.index import Index
 from factory.data.lines import Batch, Segment
 from factory.data.work import Done
 
-
 PREFIX = "format-"
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from factory.data.block import Origin, Reject, format_block
 from factory.data.canonical import Profile
-from factory.data.containers import Piece
+from factory.data.containers import Piece, numbering
 from factory.data.index import RECORD
 from factory.data.lines import Segment
 
@@ -89,7 +89,8 @@ def pool(workers: int) -> Iterator[Pool]:
     context.set_forkserver_preload([__name__])
     with _one_thread_each(), _uninterrupted():
         forkserver.ensure_running()
-    with ProcessPoolExecutor(workers, context, initializer=start_worker) as executor:
+    board = numbering.board(context, workers * QUEUED_PER_WORKER)
+    with ProcessPoolExecutor(workers, context, _start_formatting, (board,)) as executor:
         yield Pool(workers, executor)
 
 
@@ -133,9 +134,15 @@ def _uninterrupted() -> Iterator[None]:
 
 
 def start_worker() -> None:
-    """In a worker: it ends with the process that uses it, which is not the one that forked it."""
+    """In a worker: it ends with the process that uses it, which may not be the one it came from."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells its workers when to stop
     _recycle_memory()
+
+
+def _start_formatting(board: numbering.Board) -> None:
+    start_worker()
+    numbering.share(board)
 
 
 def _end_with_parent() -> None:

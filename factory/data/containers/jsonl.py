@@ -13,6 +13,7 @@ import orjson
 from factory import storage
 from factory.data.bytecount import count_byte
 from factory.data.containers import compressed
+from factory.data.containers.numbering import UNKNOWN, Start
 from factory.data.containers.parsed import ParsedRows
 from factory.data.parse import Parsed, parse_object
 from factory.data.rejection import Rejected
@@ -20,7 +21,8 @@ from factory.data.rejection import Rejected
 # Small enough for the second-level cache with all that is made of it, large enough that what is
 # done once a block does not count.
 BLOCK_BYTES = 256 << 10
-BLOCKS_PER_PIECE = 16  # some 4 MB
+BLOCKS_PER_PIECE = 16
+PIECE_BYTES = BLOCKS_PER_PIECE * BLOCK_BYTES  # 4 MiB
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -79,31 +81,39 @@ class Cut(NamedTuple):
 
 
 class FilePiece(NamedTuple):
-    """Whole lines in a file, from line `first` on; another process that is sent it reads them."""
+    """Whole lines in a file; `start` says which they are, and `end` is told to the next piece."""
 
     path: Path
     offset: int
-    first: int
-    cuts: list[Cut]
+    size: int
     max_line_bytes: int
+    start: Start
+    end: Start
 
     def blocks(self) -> Iterator[LineBlock | ParsedRows]:
         """The piece cut by cut; a line that is too long is skipped."""
-        line, offset = self.first, self.offset
-        with storage.open_regular(self.path) as file:
-            for cut in self.cuts:
-                if cut.size > max(self.max_line_bytes, BLOCK_BYTES):
-                    yield _oversized(line, cut.size)
-                else:
-                    data = cut.data[: cut.size] or _read(file, offset, cut.size)
-                    yield LineBlock(line, data, self.max_line_bytes)
-                line += cut.lines
-                offset += cut.size
+        line, cuts = self._read()
+        offset = self.offset
+        for cut in cuts:
+            if cut.size > max(self.max_line_bytes, BLOCK_BYTES):
+                yield _oversized(line, cut.size)
+            else:
+                data = cut.data[: cut.size] or _read_anew(self.path, offset, cut.size)
+                yield LineBlock(line, data, self.max_line_bytes)
+            line += cut.lines
+            offset += cut.size
 
-    def __reduce__(self) -> tuple[type[FilePiece], tuple[object, ...]]:
-        """Send it without what it has read: that costs more than to read it again."""
-        cuts = [cut._replace(data=b"") for cut in self.cuts]
-        return FilePiece, (self.path, self.offset, self.first, cuts, self.max_line_bytes)
+    def _read(self) -> tuple[int, list[Cut]]:
+        """The number of the first line, and all cuts; whoever waits for the next number gets it."""
+        following = UNKNOWN
+        try:
+            with storage.open_regular(self.path) as file:
+                cuts = list(_cuts(file, self.offset, self.size))
+            line = self.start.line()
+            following = line + sum(cut.lines for cut in cuts)
+        finally:
+            self.end.tell(following)
+        return line, cuts
 
 
 class MemoryPiece(NamedTuple):
@@ -117,7 +127,7 @@ class MemoryPiece(NamedTuple):
 
 
 def pieces(path: Path, max_line_bytes: int) -> Iterator[FilePiece | MemoryPiece]:
-    """Cut a file into pieces; a byte order mark at its start is dropped."""
+    """Cut a file into pieces, to be read in order; a byte order mark at its start is dropped."""
     if path.suffix.lower() in compressed.SUFFIXES:
         with compressed.opened(path) as packed:
             blocks = _unpacked(packed, max_line_bytes)
@@ -126,16 +136,26 @@ def pieces(path: Path, max_line_bytes: int) -> Iterator[FilePiece | MemoryPiece]
         return
     with storage.open_regular(path) as file:
         offset = len(BYTE_ORDER_MARK) if file.read(3) == BYTE_ORDER_MARK else 0
-        line, cuts = 1, _cuts(file, offset)
-        while group := list(islice(cuts, BLOCKS_PER_PIECE)):
-            yield FilePiece(path, offset, line, group, max_line_bytes)
-            offset += sum(cut.size for cut in group)
-            line += sum(cut.lines for cut in group)
+        start = Start(1)
+        while size := _piece_size(file, offset):
+            end = Start()
+            yield FilePiece(path, offset, size, max_line_bytes, start, end)
+            offset, start = offset + size, end
 
 
-def _cuts(file: io.BufferedReader, offset: int) -> Iterator[Cut]:
-    """Cut a file from `offset` on, by looking for line ends."""
-    while data := _read(file, offset, BLOCK_BYTES):
+def _piece_size(file: io.BufferedReader, offset: int) -> int:
+    """The bytes of the piece at `offset`: PIECE_BYTES, to the end of their last line."""
+    rest = file.seek(0, io.SEEK_END) - offset
+    if rest <= PIECE_BYTES:
+        return max(0, rest)
+    file.seek(offset + PIECE_BYTES)
+    return PIECE_BYTES + _to_line_end(file)
+
+
+def _cuts(file: io.BufferedReader, offset: int, size: int) -> Iterator[Cut]:
+    """Cut `size` bytes of a file from `offset` on, by looking for line ends."""
+    end = offset + size
+    while data := _read(file, offset, min(BLOCK_BYTES, max(0, end - offset))):
         size = data.rfind(b"\n") + 1
         if size:
             cut = Cut(size, count_byte(memoryview(data)[:size], b"\n"), data)
@@ -143,6 +163,11 @@ def _cuts(file: io.BufferedReader, offset: int) -> Iterator[Cut]:
             cut = Cut(len(data) + _to_line_end(file), 1, b"")
         yield cut
         offset += cut.size
+
+
+def _read_anew(path: Path, offset: int, size: int) -> bytes:
+    with storage.open_regular(path) as file:
+        return _read(file, offset, size)
 
 
 def _read(file: io.BufferedReader, offset: int, size: int) -> bytes:
