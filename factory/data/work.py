@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from factory.data.sources import SourceFile
 
 BYTES_PER_WORKER = 64 << 20  # starting a process costs as much as reading this much
-PIECES_PER_PART = 8  # some 32 MB: what the disk is given back at a time
+PIECES_PER_PART = 4  # some 32 MB: what the disk is given back at a time
 RECYCLED_BYTES, KEPT_BYTES = 2 << 20, 64 << 20
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 ALGEBRA_THREADS = "OPENBLAS_NUM_THREADS"
