@@ -109,8 +109,8 @@ def _details(context: Context, stage: Stage) -> list[str]:
 def _execute(context: Context, stage: Stage, reason: str, waivers: list[Waive]) -> Outcome:
     started_at, clock = provenance.now(), time.monotonic()
     previous = waiving.given_before(context, stage)
-    module = _module(stage)
     with ledger.recording(stage.reads(context)) as recorded:
+        module = _module(stage)
         context.workspace.gate_path(stage.name).unlink(missing_ok=True)
         decisions = {**context.decisions, **module.run(context)}
         inputs = recorded()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from random import Random  # numpy's takes longer to load than to draw
 
 import numpy as np
 
@@ -142,5 +143,5 @@ def _sample(wanted: np.ndarray, most: int, seed: int) -> np.ndarray:
     candidates = np.flatnonzero(wanted)
     size = min(most, len(candidates))
     mask = np.zeros(len(wanted), dtype=bool)
-    mask[np.random.default_rng(seed).choice(candidates, size, replace=False)] = True
+    mask[candidates[Random(seed).sample(range(len(candidates)), size)]] = True
     return mask

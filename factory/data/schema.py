@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
+from random import Random
 from typing import Any
 
-import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from factory import storage
@@ -58,7 +58,7 @@ def _lines(path: Path, seed: int) -> Iterator[bytes]:
             return
         yield file.readline()
         done = file.tell()
-        for place in np.sort(np.random.default_rng(seed).integers(0, size, SAMPLE)).tolist():
+        for place in sorted(Random(seed).choices(range(size), k=SAMPLE)):
             if place < done:
                 continue  # in a row that was read already
             file.seek(place)

@@ -18,7 +18,8 @@ GOOD = {
 
 def written(path: Path, rows: int, bad: range) -> Path:
     line = orjson.dumps(GOOD) + b"\n"
-    path.write_bytes(b"".join(b"{}\n" if n in bad else line for n in range(rows)))
+    wrong = line.replace(b'"id"', b'"di"')
+    path.write_bytes(b"".join(wrong if n in bad else line for n in range(rows)))
     return path
 
 
