@@ -9,8 +9,9 @@ it. Such rows are only counted when they are in the sample.
 
     python -m factory.data.tokens REQUEST.json [beside]
 
-Beside other work it first loads its libraries, then waits for standard input to be closed. What
-decides about rows is known before the rest: then it says so, and no longer needs the lines.
+Beside other work it first loads its libraries, then waits for a line on standard input. What
+decides about rows is known before the rest: then it says so, and no longer needs the lines. It
+takes one core for the rest until standard input is closed, and all that it may have after that.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -114,7 +116,8 @@ def settle(
     """
     assert process.stdin is not None
     _write_request(request, flags)
-    process.stdin.close()
+    process.stdin.write(b"\n")
+    process.stdin.flush()
     told = _Told(on_progress)
     if not child.follow_until(SETTLED, process, log=log, on_event=told):
         told.require(process.returncode, request, log)
@@ -125,6 +128,8 @@ def finish(
     process: Process, request: Request, *, log: Path, on_progress: Callable[[int, int], None]
 ) -> Values:
     """What `count` returns, once `settle` was called. Raises DataError when the process dies."""
+    assert process.stdin is not None
+    process.stdin.close()
     told = _Told(on_progress)
     told.require(child.follow(process, log=log, on_event=told), request, log)
     return _load(request, COUNTS_FILE)
@@ -184,10 +189,15 @@ class _Told:
 def _tokenizer_threads(workers: int) -> dict[str, str]:
     """Too few rows for processes of their own are still shared out among threads."""
     return {
-        "TOKENIZERS_PARALLELISM": "true" if workers > 1 else "false",
+        **_parallelism(workers > 1),
         "RAYON_NUM_THREADS": str(workers),
         "OPENBLAS_NUM_THREADS": "1",  # numpy's, which would wait busily for work that never comes
     }
+
+
+def _parallelism(on: bool) -> dict[str, str]:
+    """Whether a tokenizer may use several threads, which it looks up whenever it encodes."""
+    return {"TOKENIZERS_PARALLELISM": "true" if on else "false"}
 
 
 def main(job: Path, beside: bool) -> int:
@@ -195,7 +205,7 @@ def main(job: Path, beside: bool) -> int:
     if beside:
         priority.step_back()
         _load_libraries()
-        sys.stdin.read()
+        sys.stdin.readline()
     request = read_request(job)
     tokenizer = prepared(request)
     if tokenizer is None:
@@ -215,7 +225,10 @@ def main(job: Path, beside: bool) -> int:
     child.emit({SETTLED: True})
     known = [text for text in texts if text is not None]
     batches = (known[first : first + BATCH_ROWS] for first in range(0, len(known), BATCH_ROWS))
-    encoded = (list(map(len, _encoded(tokenizer, batch))) for batch in batches)
+    encoded = (
+        list(map(len, _encoded(tokenizer, batch)))
+        for batch in _on_free_cores(batches, request.workers)
+    )
     counts[last] = _reported(encoded, len(rows) - len(known), len(rows))
     _save(request, COUNTS_FILE, rows, counts)
     return 0
@@ -228,6 +241,14 @@ def _reported(batches: Iterable[list[int]], done: int, total: int) -> list[int]:
         found += batch
         child.emit({"done": done + len(found), "total": total})
     return found
+
+
+def _on_free_cores(batches: Iterable[list[str]], workers: int) -> Iterator[list[str]]:
+    """The batches, each to be encoded at once: by one thread as long as the parent is at work."""
+    for batch in batches:
+        is_awaited = bool(select.select([sys.stdin], [], [], 0)[0])  # at the end of its input
+        os.environ |= _parallelism(workers > 1 and is_awaited)
+        yield batch
 
 
 def _save(request: Request, name: str, rows: np.ndarray, counts: np.ndarray) -> None:
