@@ -43,6 +43,7 @@ def cpu_seconds(command: Command, folder: Path, cores: Iterable[int] | None = No
         "BENCHMARK_CACHE": tempfile.mkdtemp(dir=folder),
         "HF_HUB_OFFLINE": "1",
     }
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # nothing is compiled at every start
     on_cores = partial(os.sched_setaffinity, 0, cores) if cores is not None else None
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, preexec_fn=on_cores
