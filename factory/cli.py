@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 STAGE_NAMES = ("format", "baseline", "finetune", "evaluate", "export", "all")
 # OpenBLAS, numpy's library for algebra, starts a thread for every core when it is loaded. They wait
 # busily for 2^N cycles before they sleep; N is 26 if nothing is said, and 4 at least.
-OPENBLAS_PATIENCE = {"OPENBLAS_THREAD_TIMEOUT": "4"}
+OPENBLAS_PATIENCE = ("OPENBLAS_THREAD_TIMEOUT", "4")
 # What is left at the end goes with the process: the collector need not look for cycles in it.
 atexit.register(gc.freeze)
 EPILOG = """\
@@ -160,7 +160,7 @@ def _add_init(init: Parser) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line and return its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
-    os.environ |= OPENBLAS_PATIENCE | os.environ
+    os.environ.setdefault(*OPENBLAS_PATIENCE)
     options = argparse.Namespace()
     try:
         build_parser().parse_args(words, namespace=options)

@@ -25,7 +25,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -116,8 +116,8 @@ def settle(
     """
     assert process.stdin is not None
     _write_request(request, flags)
-    process.stdin.write(b"\n")
-    process.stdin.flush()
+    with suppress(BrokenPipeError):  # it is dead, which is told below
+        os.write(process.stdin.fileno(), b"\n")  # past the buffer: nothing stays in it
     told = _Told(on_progress)
     if not child.follow_until(SETTLED, process, log=log, on_event=told):
         told.require(process.returncode, request, log)

@@ -170,6 +170,14 @@ def test_a_counter_that_dies_early_says_so(tmp_path: Path) -> None:
         tokens.settle(process, request, flags, log=tmp_path / "log", on_progress=quiet)
 
 
+def test_a_counter_that_is_dead_before_it_is_asked_says_so(tmp_path: Path) -> None:
+    request, flags = prepared(tmp_path, [row("Hi", "there")])
+    with pytest.raises(DataError, match="exit code -9"), tokens.counter(tmp_path, 1) as process:
+        process.kill()
+        process.wait()
+        tokens.settle(process, request, flags, log=tmp_path / "log", on_progress=quiet)
+
+
 def test_a_counter_that_dies_late_says_so(tmp_path: Path) -> None:
     request, _ = prepared(tmp_path, [row("Hi", "there")])
     process = child.start([sys.executable, "-c", "raise SystemExit(3)"], environment={})
