@@ -12,8 +12,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from multiprocessing import parent_process
 from pathlib import Path
 from types import FrameType
 from typing import Any, BinaryIO
@@ -160,6 +162,22 @@ def die_with_parent() -> None:
     """Have the kernel kill this process as soon as its parent is gone."""
     if _libc is not None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def start_worker() -> None:
+    """In a worker of multiprocessing: it stops when the process that uses it says so, or is gone.
+
+    That may not be the process it was forked from, so `die_with_parent` is not enough.
+    """
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _log(log_file: BinaryIO, line: bytes) -> None:

@@ -20,7 +20,6 @@ import gc
 import json
 import os
 import select
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -301,8 +300,7 @@ class _Worker:
 
 def start_worker(request: Request) -> None:
     """In a worker: load what every batch needs."""
-    child.die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells its workers when to stop
+    child.start_worker()
     os.environ |= _tokenizer_threads(1)
     _Worker.state = prepared(request), request, np.memmap(request.sizes, "<u4", "r")
 

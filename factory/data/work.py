@@ -6,17 +6,17 @@ import ctypes
 import gc
 import os
 import signal
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import forkserver, get_context, parent_process
+from multiprocessing import forkserver, get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from factory import child
 from factory.data.block import Origin, Reject, format_block
 from factory.data.canonical import Profile
 from factory.data.containers import Piece, numbering
@@ -112,7 +112,10 @@ def format_pieces(tasks: Iterable[Task], folder: Path, pool: Pool) -> Iterator[D
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Let processes that are started have no threads for algebra: those wait busily for work."""
+    """Let processes that are started have no threads for algebra: those wait busily for work.
+
+    And a process that others are forked from must have none at all.
+    """
     before = os.environ.get(ALGEBRA_THREADS)
     os.environ[ALGEBRA_THREADS] = "1"
     try:
@@ -135,22 +138,14 @@ def _uninterrupted() -> Iterator[None]:
 
 
 def start_worker() -> None:
-    """In a worker: it ends with the process that uses it, which may not be the one it came from."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells its workers when to stop
+    """In a worker: be ready for blocks of rows."""
+    child.start_worker()
     _recycle_memory()
 
 
 def _start_formatting(board: numbering.Board) -> None:
     start_worker()
     numbering.share(board)
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 def _recycle_memory() -> None:

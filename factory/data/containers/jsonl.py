@@ -21,8 +21,8 @@ from factory.data.rejection import Rejected
 # Small enough for the second-level cache with all that is made of it, large enough that what is
 # done once a block does not count.
 BLOCK_BYTES = 256 << 10
-BLOCKS_PER_PIECE = 32
-PIECE_BYTES = BLOCKS_PER_PIECE * BLOCK_BYTES  # 8 MiB
+PIECE_BYTES = 8 << 20
+BLOCKS_PER_PIECE = 16  # of what has to be sent along: some 4 MB
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
